@@ -1,0 +1,47 @@
+# make demo   the whole line on a generated slide (SLIDE=path: a DICOM folder or a vendor's slide file)
+# make test   format check, lint, strict types, import contracts, tests
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+SLIDE  ?=
+SEED   ?= 1
+
+.PHONY: demo test check lock clean
+
+demo: $(VENV)/demo-ready
+	$(BIN)/coverslip demo --seed $(SEED) $(if $(SLIDE),--slide "$(SLIDE)")
+
+test: check
+	$(BIN)/python -m pytest -q -n 2 --dist worksteal tests
+
+check: $(VENV)/test-ready
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+$(VENV)/bin/python:
+	@command -v $(PYTHON) >/dev/null || { echo "Coverslip needs Python 3.11 or newer: apt install python3"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Coverslip needs Python 3.11 or newer; this is $$($(PYTHON) --version)."; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "Coverslip needs the venv module: apt install python3-venv"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/demo-ready: requirements.lock pyproject.toml $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/test-ready: tests/requirements.lock $(VENV)/demo-ready
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r tests/requirements.lock
+	@touch $@
+
+# Needs uv; writes the lock files with hashes and without the address of any index.
+UV_LOCK := uv pip compile --universal --generate-hashes --no-header --no-annotate --no-emit-index-url --python-version 3.11 -q
+lock:
+	$(UV_LOCK) pyproject.toml --extra build -o requirements.lock
+	$(UV_LOCK) pyproject.toml --extra build --extra test -c requirements.lock -o tests/requirements.lock
+	echo "wsidicomizer==0.26.1" | $(UV_LOCK) - -o appliance/vendor/requirements.lock
+
+clean:
+	rm -rf $(VENV) build *.egg-info

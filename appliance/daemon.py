@@ -1,0 +1,171 @@
+"""What every daemon does: log, heartbeat, control socket, steps in threads, an orderly end.
+
+A step is a function that does one piece of work and says whether there was any. A step that
+raises is a bug (or a ConfigError): the daemon dies at once and systemd, or `coverslip up`, starts
+it again.
+"""
+
+import logging
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from appliance import logs
+from appliance.control import Command, ControlServer, Operator
+from appliance.errors import EXIT_CONFIG, ApplianceError, ConfigError
+from appliance.line import Role
+from appliance.settings import Settings
+from appliance.storage import Root
+from appliance.stores.database import open_engine
+from appliance.stores.journal import Journal
+
+log = logging.getLogger(__name__)
+
+IDLE_WAIT_S = 0.2
+HEARTBEAT_EVERY_S = 2.0
+EXIT_BUG = 1
+
+Step = Callable[[], bool]
+
+
+def open_journal(settings: Settings, clock: Callable[[], float] = time.time) -> Journal:
+    """Open the journal that the settings name."""
+    return Journal(open_engine(settings.journal_url, store="journal"), clock)
+
+
+class Daemon:
+    """One process of the line.
+
+    Parameters
+    ----------
+    name
+        node, anonymize, infer, release or deliver@ROUTE.
+    settings
+        Checked settings.
+    journal
+        For the heartbeat and the operators' actions.
+    steps
+        Each runs in a thread of its own until the daemon ends.
+    commands
+        Further actions at the control socket, beside retry, hold, resume, set_aside and status.
+    words
+        What the daemon is, for the screen ("listening on 11112", "cpu, 2 workers").
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        settings: Settings,
+        journal: Journal,
+        steps: Sequence[Step],
+        commands: Mapping[str, Command] | None = None,
+        words: str = "",
+    ) -> None:
+        self.name = name
+        self._settings = settings
+        self._journal = journal
+        self._steps = steps
+        self._commands = slide_actions(journal) | dict(commands or {})
+        self._commands["status"] = Command(role=Role.VIEWER, run=self._status)
+        self._words = words
+        self._stop = threading.Event()
+        self._failure: BaseException | None = None
+
+    def run(self) -> int:
+        """Run until SIGTERM, SIGINT or a failure; give the exit code."""
+        root = Root(self._settings.storage.root)
+        logs.set_up(self.name, file=root.zone("log") / f"{self.name}.log")
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: self._stop.set())
+        control = ControlServer(root.socket(self.name), self._commands, self._settings.operators)
+        control.start()
+        threads = [
+            threading.Thread(target=self._loop, args=(step,), name=f"step-{number}", daemon=True)
+            for number, step in enumerate(self._steps)
+        ]
+        for thread in threads:
+            thread.start()
+        log.info("started%s", f": {self._words}" if self._words else "")
+        notify("READY=1")
+        self._wait()
+        notify("STOPPING=1")
+        control.close()
+        return self._end(threads)
+
+    def _wait(self) -> None:
+        while not self._stop.is_set():
+            self._journal.heartbeat(self.name, pid=os.getpid(), words=self._words)
+            notify("WATCHDOG=1")
+            self._stop.wait(HEARTBEAT_EVERY_S)
+
+    def _loop(self, step: Step) -> None:
+        try:
+            while not self._stop.is_set():
+                if not step():
+                    self._stop.wait(IDLE_WAIT_S)
+        except BaseException as error:  # noqa: BLE001  the one place where a bug ends the daemon
+            self._failure = error
+            self._stop.set()
+
+    def _end(self, threads: list[threading.Thread]) -> int:
+        if self._failure is None:
+            for thread in threads:
+                thread.join(timeout=5.0)
+            log.info("stopped")
+            return 0
+        log.critical("stopped by %s", describe(self._failure))
+        return EXIT_CONFIG if isinstance(self._failure, ConfigError) else EXIT_BUG
+
+    def _status(self, _operator: Operator, _arguments: Mapping[str, Any]) -> dict[str, Any]:
+        return {"daemon": self.name, "pid": os.getpid(), "words": self._words}
+
+
+def describe(error: BaseException) -> str:
+    """Describe a failure for the log: our own sentence, or where a bug was met, never its text.
+
+    A foreign exception's text may carry a patient's name, so only its kind and place are written.
+    """
+    if isinstance(error, ApplianceError):
+        return str(error)
+    places = []
+    frame = error.__traceback__
+    while frame is not None:
+        code = frame.tb_frame.f_code
+        places.append(f"{code.co_filename.rpartition('/')[2]}:{frame.tb_lineno} {code.co_name}")
+        frame = frame.tb_next
+    return f"{type(error).__name__} at " + " < ".join(reversed(places))
+
+
+def slide_actions(journal: Journal) -> dict[str, Command]:
+    """Give the actions on a slide that every daemon answers."""
+
+    def act(action: str) -> Command:
+        def run(operator: Operator, arguments: Mapping[str, Any]) -> dict[str, Any]:
+            journal.operate(
+                action,
+                str(arguments.get("slide_id", "")),
+                operator=operator.name,
+                reason=str(arguments.get("reason", "")),
+            )
+            return {"done": action}
+
+        return Command(role=Role.TECHNICIAN, run=run)
+
+    return {action: act(action) for action in ("retry", "hold", "resume", "set_aside")}
+
+
+def notify(message: str) -> None:
+    """Tell systemd how we are (sd_notify(3)); nothing happens elsewhere."""
+    address = os.environ.get("NOTIFY_SOCKET")
+    if not address:
+        return
+    if address.startswith("@"):
+        address = "\0" + address[1:]
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as connection:
+        connection.connect(address)
+        connection.sendall(message.encode())

@@ -1,0 +1,126 @@
+"""Encryption of identity: sealed to the vault's public key on the way in, AES-256-GCM at rest.
+
+Whoever seals cannot read: `node` holds the public key only and writes ciphertext, `release` holds
+the private key and opens it. HPKE is RFC 9180 base mode; the associated words (the slide id) are
+its `info`, so a ciphertext that is moved to another slide does not open.
+"""
+
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
+
+from appliance.errors import ConfigError, IdentityDoubt
+
+_SUITE: Final = Suite(KEM.X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM)
+_MAGIC: Final = b"coverslip-sealed-1\n"
+_KEY_BYTES: Final = 32
+_NONCE_BYTES: Final = 12
+
+
+def read_seal_public(path: Path) -> X25519PublicKey:
+    """Read `seal.pub`, which identities are sealed to (PEM).
+
+    Raises
+    ------
+    ConfigError
+        It is missing, or no X25519 public key.
+    """
+    try:
+        key = load_pem_public_key(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path} is missing or not a public key in PEM form.") from error
+    if not isinstance(key, X25519PublicKey):
+        raise ConfigError(f"{path} holds a key of another kind; restore it.")
+    return key
+
+
+def seal(public_key: X25519PublicKey, content: bytes, associated: str) -> bytes:
+    """Encrypt for the holder of the private key only.
+
+    Parameters
+    ----------
+    public_key
+        Public key of the vault (`seal.pub`).
+    content
+        What to seal.
+    associated
+        What the content belongs to (the slide id); needed to open it, not stored.
+    """
+    return _MAGIC + _SUITE.encrypt(content, public_key, info=_info(associated))
+
+
+def open_sealed(private_key: X25519PrivateKey, sealed: bytes, associated: str) -> bytes:
+    """Decrypt what `seal` made for the same associated words.
+
+    Raises
+    ------
+    IdentityDoubt
+        Damaged, sealed to another key, or sealed for another slide.
+    """
+    if not sealed.startswith(_MAGIC):
+        raise IdentityDoubt("The sealed identity of this slide is damaged.")
+    try:
+        return _SUITE.decrypt(sealed[len(_MAGIC) :], private_key, info=_info(associated))
+    except (InvalidTag, ValueError) as error:
+        raise IdentityDoubt(
+            "The sealed identity does not open for this slide: it is damaged, or another slide's."
+        ) from error
+
+
+def _info(associated: str) -> bytes:
+    return b"coverslip/sealed-identity/" + associated.encode()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CellCipher:
+    """AES-256-GCM for single cells of a table.
+
+    Table, row, column and key id are associated data, so a cell that is copied to another place
+    does not open there.
+    """
+
+    key: bytes
+
+    def __post_init__(self) -> None:
+        if len(self.key) != _KEY_BYTES:
+            raise ConfigError("vault.key must hold 32 bytes.")
+
+    @property
+    def key_id(self) -> str:
+        """Short public name of the key, for telling which one a row was written with."""
+        return hashlib.sha256(b"coverslip/vault-key-id/" + self.key).hexdigest()[:16]
+
+    def encrypt(self, content: bytes, *, table: str, row: str, column: str) -> bytes:
+        """Encrypt one cell; the result starts with its random 96-bit nonce."""
+        nonce = os.urandom(_NONCE_BYTES)
+        place = self._place(table, row, column)
+        return nonce + AESGCM(self.key).encrypt(nonce, content, place)
+
+    def decrypt(self, cell: bytes, *, table: str, row: str, column: str) -> bytes:
+        """Decrypt one cell at the place it was written for.
+
+        Raises
+        ------
+        IdentityDoubt
+            Altered, moved from another row, or written with another key.
+        """
+        nonce, content = cell[:_NONCE_BYTES], cell[_NONCE_BYTES:]
+        place = self._place(table, row, column)
+        try:
+            return AESGCM(self.key).decrypt(nonce, content, place)
+        except (InvalidTag, ValueError) as error:
+            raise IdentityDoubt(
+                f"A row of the vault (table {table}) was altered, moved or written with another "
+                "key."
+            ) from error
+
+    def _place(self, table: str, row: str, column: str) -> bytes:
+        return f"coverslip/vault\x1f{table}\x1f{row}\x1f{column}\x1f{self.key_id}".encode()

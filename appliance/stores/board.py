@@ -1,0 +1,154 @@
+"""What the screen, the status command and the sweeper read of the journal."""
+
+from sqlalchemy import Connection, Engine, Executable, Select, select, text
+
+from appliance.line import DeliveryStatus, Event, Heartbeat, SlideStatus, Stage, State, Verdict
+from appliance.stores.database import READ_ONLY
+from appliance.stores.journal_schema import events, heartbeats, parcels, products, slides
+
+NEWEST_SLIDES = 500
+
+
+class Board:
+    """A reader of the journal; it never takes the write lock and never changes a row."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine.execution_options(**{READ_ONLY: True})
+        self._watch: Connection | None = None
+
+    def data_version(self) -> int:
+        """Give a number that changes when another connection has written (SQLite); 5 µs.
+
+        It means something only on one and the same connection, which is kept open for it. On
+        PostgreSQL there is no such number: the newest event stands in for it.
+        """
+        if self._watch is None:
+            self._watch = self._engine.connect()
+        statement: Executable = select(events.c.number).order_by(events.c.number.desc()).limit(1)
+        if self._engine.dialect.name == "sqlite":
+            statement = text("PRAGMA data_version")
+        version = self._watch.execute(statement).scalar()
+        self._watch.rollback()
+        return int(version or 0)
+
+    def snapshot(self, *, newest: int = NEWEST_SLIDES) -> tuple[SlideStatus, ...]:
+        """Give the newest slides, newest first, each with its deliveries."""
+        with self._engine.connect() as connection:
+            statement = select(slides).order_by(slides.c.created_at.desc()).limit(newest)
+            rows = connection.execute(statement).mappings().all()
+            wanted = [row["slide_id"] for row in rows]
+            sent = connection.execute(
+                select(parcels).where(parcels.c.slide_id.in_(wanted)).order_by(parcels.c.created_at)
+            ).mappings()
+            deliveries: dict[str, list[DeliveryStatus]] = {}
+            for row in sent:
+                deliveries.setdefault(row["slide_id"], []).append(_delivery(dict(row)))
+        return tuple(_slide(dict(row), deliveries.get(row["slide_id"], [])) for row in rows)
+
+    def slide(self, slide_id: str) -> SlideStatus | None:
+        """Give one slide; None when it is not on the line."""
+        with self._engine.connect() as connection:
+            row = (
+                connection.execute(select(slides).where(slides.c.slide_id == slide_id))
+                .mappings()
+                .first()
+            )
+            if row is None:
+                return None
+            sent = connection.execute(
+                select(parcels).where(parcels.c.slide_id == slide_id).order_by(parcels.c.created_at)
+            ).mappings()
+            return _slide(dict(row), [_delivery(dict(parcel)) for parcel in sent])
+
+    def shards(self) -> tuple[DeliveryStatus, ...]:
+        """Give the parcels that belong to no single slide: shards of shuffled tiles."""
+        statement = select(parcels).where(parcels.c.slide_id.is_(None))
+        with self._engine.connect() as connection:
+            rows = connection.execute(statement.order_by(parcels.c.created_at)).mappings()
+            return tuple(_delivery(dict(row)) for row in rows)
+
+    def events(
+        self, *, slide_id: str | None = None, after: int = 0, newest: int = 1000
+    ) -> tuple[Event, ...]:
+        """Give events with a number above `after`, oldest first, at most the `newest` of them."""
+        statement: Select[tuple[int, float, str, str | None, str, str]] = select(
+            events.c.number,
+            events.c.at,
+            events.c.actor,
+            events.c.slide_id,
+            events.c.kind,
+            events.c.text,
+        ).where(events.c.number > after)
+        if slide_id is not None:
+            statement = statement.where(events.c.slide_id == slide_id)
+        with self._engine.connect() as connection:
+            rows = connection.execute(
+                statement.order_by(events.c.number.desc()).limit(newest)
+            ).mappings()
+            return tuple(Event(**dict(row)) for row in reversed(rows.all()))
+
+    def heartbeats(self) -> tuple[Heartbeat, ...]:
+        """Give when each daemon was last seen, by name."""
+        with self._engine.connect() as connection:
+            rows = connection.execute(select(heartbeats).order_by(heartbeats.c.daemon)).mappings()
+            return tuple(Heartbeat(**dict(row)) for row in rows)
+
+    def folder(self, slide_id: str, stage: Stage) -> str | None:
+        """Name of the folder that a stage published for a slide's newest revision that has one."""
+        statement = (
+            select(products.c.folder)
+            .where(products.c.slide_id == slide_id, products.c.stage == stage)
+            .order_by(products.c.revision.desc())
+            .limit(1)
+        )
+        with self._engine.connect() as connection:
+            return connection.scalar(statement)
+
+    def stage_times(self, slide_id: str, revision: int) -> dict[Stage, float]:
+        """When each stage of a revision was committed."""
+        statement = select(products.c.stage, products.c.committed_at).where(
+            products.c.slide_id == slide_id, products.c.revision == revision
+        )
+        with self._engine.connect() as connection:
+            rows = connection.execute(statement).all()
+        return {Stage(row.stage): float(row.committed_at) for row in rows}
+
+    def named_folders(self, stage: Stage) -> frozenset[str]:
+        """Folders of a stage that the journal names; anything else may be swept."""
+        with self._engine.connect() as connection:
+            found = connection.scalars(select(products.c.folder).where(products.c.stage == stage))
+            return frozenset(found)
+
+    def named_parcels(self, route: str) -> frozenset[str]:
+        """Folders of a route's outbox that the journal names."""
+        with self._engine.connect() as connection:
+            found = connection.scalars(select(parcels.c.folder).where(parcels.c.route == route))
+            return frozenset(found)
+
+    def live_tokens(self, now: float) -> frozenset[str]:
+        """Tokens of slide leases that have not run out."""
+        statement = select(slides.c.lease_token).where(slides.c.lease_until > now)
+        with self._engine.connect() as connection:
+            return frozenset(token for token in connection.scalars(statement) if token)
+
+
+def _delivery(row: dict[str, object]) -> DeliveryStatus:
+    fields = ("parcel_id", "route", "kind", "attempts", "error", "updated_at")
+    values = {name: row[name] for name in fields}
+    return DeliveryStatus(state=State(str(row["state"])), **values)  # type: ignore[arg-type]
+
+
+def _slide(row: dict[str, object], deliveries: list[DeliveryStatus]) -> SlideStatus:
+    values = {
+        name: row[name]
+        for name in SlideStatus.__slots__
+        if name not in ("stage", "state", "verdict", "deliveries")
+    }
+    verdict = row["verdict"]
+    return SlideStatus(
+        stage=Stage(str(row["stage"])),
+        state=State(str(row["state"])),
+        verdict=Verdict(str(verdict)) if verdict else None,
+        deliveries=tuple(deliveries),
+        **values,  # type: ignore[arg-type]
+    )

@@ -1,0 +1,93 @@
+"""Opening a store: SQLite settings that make a commit durable, and the schema brought to head."""
+
+from pathlib import Path
+from typing import Any
+
+from alembic.config import Config
+from alembic.runtime.environment import EnvironmentContext
+from alembic.script import ScriptDirectory
+from alembic.util import CommandError
+from sqlalchemy import Connection, Engine, MetaData, create_engine, event
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError, OperationalError
+
+from appliance.errors import ConfigError, StorageFull, TransientError
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+BUSY_TIMEOUT_MS = 10_000
+READ_ONLY = "coverslip_read_only"
+"""Execution option of an engine whose connections only read, and so never take the write lock."""
+
+
+def open_engine(url: str, *, store: str) -> Engine:
+    """Open a store's database and bring its schema to the newest revision.
+
+    Parameters
+    ----------
+    url
+        SQLAlchemy URL: SQLite for one machine, PostgreSQL for several.
+    store
+        "journal", "receipts" or "vault": the folder of its migrations.
+
+    Raises
+    ------
+    ConfigError
+        The database was written by a newer version of Coverslip, or cannot be opened.
+    """
+    parsed = make_url(url)
+    if parsed.get_backend_name() == "sqlite" and parsed.database:
+        Path(parsed.database).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    engine = create_engine(parsed)
+    if parsed.get_backend_name() == "sqlite":
+        event.listen(engine, "connect", _set_sqlite_pragmas)
+        event.listen(engine, "begin", _begin_immediate)
+    _upgrade(engine, store)
+    return engine
+
+
+def _set_sqlite_pragmas(connection: Any, _record: Any) -> None:
+    """Durable commits in WAL mode; transactions are begun by us, not by the driver."""
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    cursor.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
+    cursor.execute("PRAGMA journal_mode=WAL")
+    cursor.execute("PRAGMA synchronous=FULL")
+    cursor.execute("PRAGMA foreign_keys=ON")
+    cursor.close()
+
+
+def _begin_immediate(connection: Connection) -> None:
+    """Take the write lock at once, so that two claims never both read before they write."""
+    if not connection.get_execution_options().get(READ_ONLY):
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _upgrade(engine: Engine, store: str) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    config.set_main_option("version_locations", str(MIGRATIONS / store))
+    config.set_main_option("path_separator", "os")
+    script = ScriptDirectory.from_config(config)
+
+    def to_head(revision: Any, _context: Any) -> Any:
+        return script._upgrade_revs("head", revision)  # noqa: SLF001  alembic's own commands do this
+
+    environment = EnvironmentContext(config, script, fn=to_head)
+    try:
+        with engine.begin() as connection:
+            environment.configure(connection=connection, target_metadata=MetaData())
+            environment.run_migrations()
+    except CommandError as error:
+        raise ConfigError(
+            f"The {store} database was written by a newer version of Coverslip; "
+            "install that version again."
+        ) from error
+    except OperationalError as error:
+        raise ConfigError(f"The {store} database cannot be opened.") from error
+
+
+def translate(error: DBAPIError, store: str) -> TransientError:
+    """Turn a database failure into an error the line knows how to wait for."""
+    if "full" in str(error.orig):
+        return StorageFull("The disk of the appliance is full.")
+    return TransientError(f"The {store} database does not answer.")

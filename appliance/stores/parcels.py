@@ -1,0 +1,224 @@
+"""Parcels of the journal: what release handed to each route, and whether it arrived."""
+
+import secrets
+from collections.abc import Callable
+from typing import Any
+
+from sqlalchemy import Connection, CursorResult, Engine, and_, func, insert, or_, select, update
+
+from appliance.errors import ApplianceError, LeaseLost
+from appliance.line import Parcel, ParcelClaim, Stage, State
+from appliance.stores.database import READ_ONLY
+from appliance.stores.journal_schema import events, parcels, slides
+
+PARCEL_LEASE_S = 30.0
+
+
+class Parcels:
+    """Claims of parcels, with the same leases as slides.
+
+    A parcel row tells a deliverer where to look; what may be sent is decided by the signed manifest
+    in the folder alone.
+    """
+
+    def __init__(self, engine: Engine, clock: Callable[[], float]) -> None:
+        self._engine = engine
+        self._reader = engine.execution_options(**{READ_ONLY: True})
+        self._clock = clock
+
+    def add(self, connection: Connection, parcel: Parcel) -> None:
+        """Add a parcel within the commit of the release stage; one that is there already stays."""
+        known = select(parcels.c.parcel_id).where(parcels.c.parcel_id == parcel.parcel_id)
+        if connection.scalar(known):
+            return
+        now = self._clock()
+        connection.execute(
+            insert(parcels).values(
+                parcel_id=parcel.parcel_id,
+                route=parcel.route,
+                kind=parcel.kind,
+                folder=parcel.folder,
+                slide_id=parcel.slide_id,
+                state=State.WAITING,
+                attempts=0,
+                retries=0,
+                created_at=now,
+                updated_at=now,
+            )
+        )
+
+    def known(self, parcel_id: str) -> bool:
+        """Whether a parcel of this id was handed over before."""
+        with self._reader.connect() as connection:
+            statement = select(parcels.c.parcel_id).where(parcels.c.parcel_id == parcel_id)
+            return connection.scalar(statement) is not None
+
+    def claim(self, route: str, *, lease_s: float = PARCEL_LEASE_S) -> ParcelClaim | None:
+        """Claim the parcel of a route that waited longest; parcels of held slides stay."""
+        now = self._clock()
+        token = secrets.token_hex(8)
+        due = or_(parcels.c.next_try_at.is_(None), parcels.c.next_try_at <= now)
+        held = select(slides.c.slide_id).where(slides.c.state == State.HELD)
+        candidate = (
+            select(parcels.c.parcel_id)
+            .where(
+                parcels.c.route == route,
+                or_(parcels.c.slide_id.is_(None), parcels.c.slide_id.not_in(held)),
+                or_(
+                    and_(parcels.c.state == State.WAITING, due),
+                    and_(parcels.c.state == State.RUNNING, parcels.c.lease_until <= now),
+                ),
+            )
+            .order_by(parcels.c.created_at)
+            .limit(1)
+            .with_for_update(skip_locked=True)
+            .scalar_subquery()
+        )
+        statement = (
+            update(parcels)
+            .where(parcels.c.parcel_id == candidate)
+            .values(
+                state=State.RUNNING,
+                attempts=parcels.c.attempts + 1,
+                lease_token=token,
+                lease_until=now + lease_s,
+                updated_at=now,
+            )
+            .returning(
+                parcels.c.parcel_id,
+                parcels.c.route,
+                parcels.c.kind,
+                parcels.c.folder,
+                parcels.c.slide_id,
+                parcels.c.attempts,
+            )
+        )
+        with self._engine.begin() as connection:
+            row = connection.execute(statement).mappings().first()
+        if row is None:
+            return None
+        values = dict(row)
+        attempts = int(values.pop("attempts"))
+        return ParcelClaim(parcel=Parcel(**values), token=token, attempts=attempts)
+
+    def renew(self, claim: ParcelClaim, *, lease_s: float = PARCEL_LEASE_S) -> None:
+        """Hold a parcel for longer; raises LeaseLost when it is no longer ours."""
+        with self._engine.begin() as connection:
+            if not self._update(connection, claim, lease_until=self._clock() + lease_s):
+                raise LeaseLost("Another deliverer took the parcel over.")
+
+    def delivered(self, claim: ParcelClaim, *, words: str) -> None:
+        """Record that a parcel arrived; the slide is done when all its parcels are."""
+        with self._engine.begin() as connection:
+            clear = {"error": None, "error_code": None, "next_step": None}
+            kept = self._update(connection, claim, state=State.DONE, lease_token=None, **clear)
+            if not kept:
+                raise LeaseLost("Another deliverer took the parcel over.")
+            self._note(connection, claim, "delivered", words)
+            if claim.parcel.slide_id is not None:
+                self.finish_slide(connection, claim.parcel.slide_id)
+
+    def put_back(self, claim: ParcelClaim, error: ApplianceError, *, after_s: float) -> None:
+        """Try a parcel again after a while."""
+        with self._engine.begin() as connection:
+            self._update(
+                connection,
+                claim,
+                state=State.WAITING,
+                attempts=0,
+                retries=parcels.c.retries + 1,
+                next_try_at=self._clock() + after_s,
+                lease_token=None,
+                **_error_values(error),
+            )
+            self._note(connection, claim, "delivery-put-back", str(error))
+
+    def set_aside(self, claim: ParcelClaim, error: ApplianceError) -> None:
+        """Give a parcel up until a person decides; its slide is set aside with it."""
+        with self._engine.begin() as connection:
+            kept = self._update(
+                connection, claim, state=State.ASIDE, lease_token=None, **_error_values(error)
+            )
+            if kept and claim.parcel.slide_id is not None:
+                connection.execute(
+                    update(slides)
+                    .where(
+                        slides.c.slide_id == claim.parcel.slide_id,
+                        slides.c.stage == Stage.DELIVER,
+                    )
+                    .values(
+                        state=State.ASIDE,
+                        updated_at=self._clock(),
+                        words="",
+                        **_error_values(error),
+                    )
+                )
+            self._note(connection, claim, "delivery-set-aside", str(error))
+
+    def retries(self, claim: ParcelClaim) -> int:
+        """How often a parcel was put back."""
+        statement = select(parcels.c.retries).where(parcels.c.parcel_id == claim.parcel.parcel_id)
+        with self._reader.connect() as connection:
+            return int(connection.scalar(statement) or 0)
+
+    def retry_slide(self, connection: Connection, slide_id: str) -> None:
+        """Put a slide's parcels that were given up or are waiting back in the queue now."""
+        connection.execute(
+            update(parcels)
+            .where(
+                parcels.c.slide_id == slide_id,
+                parcels.c.state.in_((State.ASIDE, State.WAITING)),
+            )
+            .values(state=State.WAITING, attempts=0, next_try_at=None, error=None, error_code=None)
+        )
+
+    def finish_slide(self, connection: Connection, slide_id: str) -> None:
+        """Mark a slide at deliver as done when none of its parcels is still open."""
+        still_open = select(func.count()).where(
+            parcels.c.slide_id == slide_id, parcels.c.state != State.DONE
+        )
+        if connection.scalar(still_open):
+            return
+        connection.execute(
+            update(slides)
+            .where(
+                slides.c.slide_id == slide_id,
+                slides.c.stage == Stage.DELIVER,
+                slides.c.state != State.HELD,
+            )
+            .values(
+                state=State.DONE,
+                progress=1.0,
+                words="",
+                updated_at=self._clock(),
+                error=None,
+                error_code=None,
+                next_step=None,
+            )
+        )
+
+    def _update(self, connection: Connection, claim: ParcelClaim, **values: Any) -> bool:
+        live = and_(
+            parcels.c.parcel_id == claim.parcel.parcel_id,
+            parcels.c.lease_token == claim.token,
+            parcels.c.lease_until > self._clock(),
+        )
+        values.setdefault("updated_at", self._clock())
+        result = connection.execute(update(parcels).where(live).values(**values))
+        assert isinstance(result, CursorResult)  # noqa: S101  for the type checker
+        return bool(result.rowcount)
+
+    def _note(self, connection: Connection, claim: ParcelClaim, kind: str, words: str) -> None:
+        connection.execute(
+            insert(events).values(
+                at=self._clock(),
+                actor=f"deliver@{claim.parcel.route}",
+                slide_id=claim.parcel.slide_id,
+                kind=kind,
+                text=words,
+            )
+        )
+
+
+def _error_values(error: ApplianceError) -> dict[str, Any]:
+    return {"error": str(error), "error_code": error.code, "next_step": error.next_step}

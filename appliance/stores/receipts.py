@@ -1,0 +1,339 @@
+"""Receipts: which objects came, from whom, with which content, and to which slide they belong.
+
+Only the node's receiver and assembler open this store. A C-STORE is answered with success after
+the commit of its receipt, never before.
+"""
+
+import secrets
+import time
+from base64 import b32encode
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Engine, and_, func, insert, or_, select, update
+from sqlalchemy.exc import DBAPIError
+
+from appliance.stores.database import translate
+from appliance.stores.receipts_schema import instances, slides
+
+_SLIDE_ID_BYTES = 16
+
+Clock = Callable[[], float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt:
+    """One object that was received whole and made durable."""
+
+    sop_instance_uid: str
+    sop_class_uid: str
+    transfer_syntax_uid: str
+    study_instance_uid: str
+    series_instance_uid: str
+    facts: str
+    """JSON of what grouping and completeness read of its header."""
+    sha256: str
+    """Of the encoded data set, without file meta information; also names the file."""
+    size_bytes: int
+    calling_ae_title: str
+    association: str
+    """Opaque name of the association it came over."""
+    received_at: float
+    """When its last byte came; seconds since the epoch, UTC."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredInstance:
+    """A receipt as it stands in the store."""
+
+    number: int
+    receipt: Receipt
+    slide_id: str | None
+    """None until the assembler has found its slide."""
+    revision: int | None
+    """Revision of the slide it first was part of; None until that was assembled."""
+    dismissed: bool
+    """An operator decided against this one of two objects under one UID."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredSlide:
+    """A slide as the node knows it. `slide_id` is the only word of it that others see."""
+
+    slide_id: str
+    scanner: str
+    container_identifier: str | None
+    container_issuer: str | None
+    study_instance_uid: str
+    created_at: float
+    sealed_revision: int
+    """Newest revision that assemble has taken; 0 when none was."""
+    open_revision: int
+    """Revision that is being received."""
+    forced: bool
+    """An operator declared it complete."""
+    supersedes: str | None
+
+
+class Receipts:
+    """The store of receipts.
+
+    Parameters
+    ----------
+    engine
+        From `appliance.stores.database.open_engine(url, store="receipts")`.
+    clock
+        Seconds since the epoch.
+    """
+
+    def __init__(self, engine: Engine, clock: Clock = time.time) -> None:
+        self._engine = engine
+        self._reading = engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._clock = clock
+
+    # The receiver.
+
+    def add(self, receipt: Receipt) -> bool:
+        """Commit a receipt; False when the same content was receipted under this UID before.
+
+        Raises
+        ------
+        TransientError
+            The store cannot take it now; nothing was committed.
+        """
+        same = and_(
+            instances.c.sop_instance_uid == receipt.sop_instance_uid,
+            instances.c.sha256 == receipt.sha256,
+        )
+        with self._commit() as connection:
+            if connection.scalar(select(instances.c.number).where(same)) is not None:
+                return False
+            values = {name: getattr(receipt, name) for name in Receipt.__slots__}
+            connection.execute(
+                insert(instances).values(**values, committed_at=self._clock(), dismissed=False)
+            )
+        return True
+
+    def known(self, sop_instance_uid: str, sha256: str) -> bool:
+        """Whether this very content was receipted under this UID."""
+        statement = select(instances.c.number).where(
+            instances.c.sop_instance_uid == sop_instance_uid, instances.c.sha256 == sha256
+        )
+        with self._read() as connection:
+            return connection.scalar(statement) is not None
+
+    def hashes(self) -> frozenset[str]:
+        """Content hashes of everything receipted; any other file of the spool may be swept."""
+        with self._read() as connection:
+            return frozenset(connection.scalars(select(instances.c.sha256)))
+
+    # The assembler.
+
+    def open_studies(self) -> tuple[str, ...]:
+        """Studies with objects that no revision of a slide holds yet."""
+        statement = (
+            select(instances.c.study_instance_uid)
+            .where(instances.c.revision.is_(None), instances.c.dismissed.is_(False))
+            .distinct()
+        )
+        with self._read() as connection:
+            return tuple(sorted(connection.scalars(statement)))
+
+    def of_study(self, study_instance_uid: str) -> tuple[StoredInstance, ...]:
+        """Every object of a study, in the order in which they came."""
+        return self._instances(instances.c.study_instance_uid == study_instance_uid)
+
+    def of_slide(self, slide_id: str) -> tuple[StoredInstance, ...]:
+        """Every object of a slide, in the order in which they came."""
+        return self._instances(instances.c.slide_id == slide_id)
+
+    def slide(self, slide_id: str) -> StoredSlide | None:
+        """Give a slide; None when the node knows none of this id."""
+        with self._read() as connection:
+            statement = select(slides).where(slides.c.slide_id == slide_id)
+            row = connection.execute(statement).mappings().first()
+        return None if row is None else StoredSlide(**dict(row))
+
+    def add_slide(
+        self,
+        numbers: Iterable[int],
+        *,
+        scanner: str,
+        study_instance_uid: str,
+        container_identifier: str | None,
+        container_issuer: str | None,
+    ) -> StoredSlide:
+        """Make a slide with a random id, linked to an earlier scan of the same container."""
+        slide_id = b32encode(secrets.token_bytes(_SLIDE_ID_BYTES)).decode().rstrip("=").lower()
+        slide = StoredSlide(
+            slide_id=slide_id,
+            scanner=scanner,
+            container_identifier=container_identifier,
+            container_issuer=container_issuer,
+            study_instance_uid=study_instance_uid,
+            created_at=self._clock(),
+            sealed_revision=0,
+            open_revision=1,
+            forced=False,
+            supersedes=self._earlier_scan(
+                study_instance_uid, container_identifier, container_issuer
+            ),
+        )
+        with self._commit() as connection:
+            values = {name: getattr(slide, name) for name in StoredSlide.__slots__}
+            connection.execute(insert(slides).values(**values))
+            self._assign(connection, numbers, slide_id)
+        return slide
+
+    def assign(self, numbers: Iterable[int], slide_id: str) -> None:
+        """Add objects to a slide."""
+        with self._commit() as connection:
+            self._assign(connection, numbers, slide_id)
+
+    def begin_revision(self, slide_id: str, revision: int) -> None:
+        """Record the revision that late objects belong to."""
+        with self._commit() as connection:
+            connection.execute(
+                update(slides)
+                .where(slides.c.slide_id == slide_id, slides.c.open_revision < revision)
+                .values(open_revision=revision, forced=False)
+            )
+
+    def seal(self, slide_id: str, revision: int) -> tuple[StoredInstance, ...]:
+        """Fix which objects a revision holds, and give them.
+
+        Called again for the same revision it gives the same objects: what came in between is late.
+        """
+        mine = and_(
+            instances.c.slide_id == slide_id,
+            or_(instances.c.revision.is_(None), instances.c.revision <= revision),
+        )
+        with self._commit() as connection:
+            slide = slides.c.slide_id == slide_id
+            row = connection.execute(
+                select(slides.c.sealed_revision, slides.c.open_revision).where(slide)
+            ).first()
+            if row is not None and row.sealed_revision < revision:
+                connection.execute(
+                    update(instances)
+                    .where(instances.c.slide_id == slide_id, instances.c.revision.is_(None))
+                    .values(revision=revision)
+                )
+                connection.execute(
+                    update(slides)
+                    .where(slide)
+                    .values(
+                        sealed_revision=revision,
+                        open_revision=max(row.open_revision, revision),
+                    )
+                )
+        return tuple(one for one in self._instances(mine) if one.revision is not None)
+
+    def conflicts(self, slide_id: str) -> int:
+        """Count the SOP Instance UIDs of a slide under which different objects came."""
+        other = instances.alias("other")
+        statement = (
+            select(func.count(func.distinct(instances.c.sop_instance_uid)))
+            .select_from(
+                instances.join(
+                    other,
+                    and_(
+                        other.c.sop_instance_uid == instances.c.sop_instance_uid,
+                        other.c.number != instances.c.number,
+                        other.c.dismissed.is_(False),
+                    ),
+                )
+            )
+            .where(instances.c.slide_id == slide_id, instances.c.dismissed.is_(False))
+        )
+        with self._read() as connection:
+            return int(connection.scalar(statement) or 0)
+
+    # Operators.
+
+    def force(self, slide_id: str) -> None:
+        """Declare a slide complete as it is."""
+        with self._commit() as connection:
+            connection.execute(
+                update(slides).where(slides.c.slide_id == slide_id).values(forced=True)
+            )
+
+    def keep(self, slide_id: str, *, newest: bool) -> int:
+        """Settle every conflict of a slide: keep the newest or the first object under a UID.
+
+        Returns the number of objects that were dismissed; their files stay.
+        """
+        best = func.max if newest else func.min
+        kept = (
+            select(best(instances.c.number))
+            .where(instances.c.slide_id == slide_id)
+            .group_by(instances.c.sop_instance_uid)
+        )
+        with self._commit() as connection:
+            result = connection.execute(
+                update(instances)
+                .where(instances.c.slide_id == slide_id, instances.c.number.not_in(kept))
+                .values(dismissed=True)
+                .returning(instances.c.number)
+            )
+            return len(result.all())
+
+    # Shared by the above.
+
+    def _earlier_scan(self, study: str, container: str | None, issuer: str | None) -> str | None:
+        """Newest slide of the same container: in its study, or anywhere if an issuer vouches."""
+        if container is None:
+            return None
+        same_issuer = slides.c.container_issuer == issuer
+        if issuer is None:
+            same_issuer = and_(
+                slides.c.container_issuer.is_(None), slides.c.study_instance_uid == study
+            )
+        statement = (
+            select(slides.c.slide_id)
+            .where(slides.c.container_identifier == container, same_issuer)
+            .order_by(slides.c.created_at.desc(), slides.c.slide_id)
+            .limit(1)
+        )
+        with self._read() as connection:
+            return connection.scalar(statement)
+
+    def _assign(self, connection: Connection, numbers: Iterable[int], slide_id: str) -> None:
+        connection.execute(
+            update(instances)
+            .where(instances.c.number.in_(list(numbers)), instances.c.revision.is_(None))
+            .values(slide_id=slide_id)
+        )
+
+    def _instances(self, condition: Any) -> tuple[StoredInstance, ...]:
+        statement = select(instances).where(condition).order_by(instances.c.number)
+        with self._read() as connection:
+            return tuple(_stored(dict(row)) for row in connection.execute(statement).mappings())
+
+    @contextmanager
+    def _commit(self) -> Iterator[Connection]:
+        try:
+            with self._engine.begin() as connection:
+                yield connection
+        except DBAPIError as error:
+            raise translate(error, "receipts") from error
+
+    @contextmanager
+    def _read(self) -> Iterator[Connection]:
+        try:
+            with self._reading.connect() as connection:
+                yield connection
+        except DBAPIError as error:
+            raise translate(error, "receipts") from error
+
+
+def _stored(row: dict[str, Any]) -> StoredInstance:
+    return StoredInstance(
+        number=row["number"],
+        receipt=Receipt(**{name: row[name] for name in Receipt.__slots__}),
+        slide_id=row["slide_id"],
+        revision=row["revision"],
+        dismissed=row["dismissed"],
+    )

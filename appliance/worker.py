@@ -1,0 +1,189 @@
+"""The worker loop: claim a slide at one stage, let a handler fill a folder, publish, move on.
+
+The worker needs no knowledge of stages. It sorts what can go wrong by what happens next: back on
+the line, set aside, or (a bug) die and be restarted.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+from appliance.errors import LeaseLost, RejectedError, TransientError
+from appliance.line import ZONES, Claim, Outcome, Stage
+from appliance.logs import about_slide
+from appliance.storage import Root, discard, publish, start_publication, sweep
+from appliance.stores.journal import LEASE_S, Journal, Product
+
+log = logging.getLogger(__name__)
+
+FIRST_RETRY_S = 5.0
+LONGEST_RETRY_S = 600.0
+PROGRESS_EVERY_S = 0.5
+SWEEP_EVERY_S = 60.0
+
+C = TypeVar("C")
+
+
+class Work:
+    """One claimed slide as a handler sees it.
+
+    Attributes
+    ----------
+    claim
+        What is held.
+    output
+        Empty private folder to fill; the worker makes it durable and names it.
+    """
+
+    def __init__(self, *, claim: Claim, journal: Journal, root: Root, output: Path) -> None:
+        self.claim = claim
+        self.output = output
+        self._journal = journal
+        self._root = root
+        self._shown_at = 0.0
+
+    def product(self, stage: Stage) -> Product:
+        """Find what an earlier stage published for this revision, and when."""
+        return self._journal.product(self.claim, stage)
+
+    def folder(self, stage: Stage) -> Path:
+        """Find the published folder of an earlier stage for this revision."""
+        return self._root.zone(ZONES[stage]) / self.product(stage).folder
+
+    def progress(self, fraction: float, words: str = "") -> None:
+        """Show how far the stage is, at most twice a second."""
+        now = time.monotonic()
+        if now - self._shown_at >= PROGRESS_EVERY_S:
+            self._shown_at = now
+            self._journal.progress(self.claim, min(1.0, max(0.0, fraction)), words)
+
+
+Handler = Callable[[Work], Outcome]
+
+
+class Worker:
+    """Works one stage.
+
+    Parameters
+    ----------
+    journal
+        Where slides are claimed.
+    root
+        The zones.
+    stage
+        The stage to work.
+    handle
+        Fills `Work.output` and says what was found. May raise any ApplianceError.
+    lease_s
+        How long a claim lives without being renewed.
+    """
+
+    def __init__(
+        self,
+        *,
+        journal: Journal,
+        root: Root,
+        stage: Stage,
+        handle: Handler,
+        lease_s: float = LEASE_S,
+    ) -> None:
+        self._journal = journal
+        self._root = root
+        self._stage = stage
+        self._handle = handle
+        self._lease_s = lease_s
+        self._swept_at = float("-inf")
+
+    def step(self) -> bool:
+        """Work on one slide; False when none waits."""
+        if time.monotonic() - self._swept_at >= SWEEP_EVERY_S:
+            self.sweep()
+            self._swept_at = time.monotonic()
+        claim = self._journal.claim(self._stage, lease_s=self._lease_s)
+        if claim is None:
+            return False
+        with about_slide(claim.slide_id):
+            self._work(claim)
+        return True
+
+    def _work(self, claim: Claim) -> None:
+        started = time.monotonic()
+        part = start_publication(self._zone(), claim.folder)
+        published = part
+        try:
+            with renewing(self._journal.renew, claim, self._lease_s):
+                work = Work(claim=claim, journal=self._journal, root=self._root, output=part)
+                outcome = self._handle(work)
+            if self._stage in ZONES:
+                published = publish(part)
+            self._journal.advance(claim, outcome)
+        except LeaseLost:
+            discard(published)
+            log.warning("the %s stage lost its lease; its result was thrown away", self._stage)
+        except TransientError as error:
+            discard(part)
+            wait_s = retry_after_s(self._journal.retries(claim))
+            self._journal.put_back(claim, error, after_s=wait_s)
+            log.warning("%s: %s Tried again in %.0f s.", self._stage, error, wait_s)
+        except RejectedError as error:
+            discard(part)
+            self._journal.set_aside(claim, error)
+            log.warning("%s: set aside: %s", self._stage, error)
+        else:
+            if self._stage not in ZONES:
+                discard(part)
+            log.info("%s: done in %.1f s", self._stage, time.monotonic() - started)
+
+    def sweep(self) -> tuple[str, ...]:
+        """Remove folders of this stage that the journal does not name and no lease may fill."""
+        board = self._journal.board
+        live = board.live_tokens(time.time())
+        if self._stage is Stage.RELEASE:
+            routes = sorted(path.name for path in self._root.zone("outbox").iterdir())
+            zones = [(self._root.outbox(route), board.named_parcels(route)) for route in routes]
+            zones.append((self._zone(), frozenset()))
+        else:
+            named = board.named_folders(self._stage)
+            names = ("original", "sealed") if self._stage is Stage.ASSEMBLE else ()
+            zones = [(self._root.zone(name), named) for name in names or (ZONES[self._stage],)]
+        removed = []
+        for zone, keep in zones:
+            removed += sweep(zone, named=keep, live_tokens=live)
+        return tuple(removed)
+
+    def _zone(self) -> Path:
+        """Zone that the stage publishes into; release works in a scratch zone of its own."""
+        return self._root.zone(ZONES.get(self._stage, f"vault/{self._stage}"))
+
+
+def retry_after_s(retries: int) -> float:
+    """Seconds to wait after so many tries: doubling, with a cap."""
+    return float(min(LONGEST_RETRY_S, FIRST_RETRY_S * 2.0 ** min(retries, 20)))
+
+
+@contextmanager
+def renewing(renew: Callable[[C], None], claim: C, lease_s: float) -> Iterator[None]:
+    """Renew a lease in the background three times a lease while the block runs.
+
+    When the lease is lost the renewing stops silently: the commit at the end will say so.
+    """
+    stop = threading.Event()
+
+    def keep() -> None:
+        while not stop.wait(lease_s / 3):
+            try:
+                renew(claim)
+            except LeaseLost:
+                return
+
+    thread = threading.Thread(target=keep, name="renew-lease", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()

@@ -1,0 +1,40 @@
+"""Fixtures every test may use: real data and real tools, or a skip that CI turns into a failure."""
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+REQUIRE_ALL = os.environ.get("COVERSLIP_REQUIRE_ALL") == "1"
+"""Set in CI: a missing tool or data set is then a failure, never a skip."""
+
+
+def _missing(what: str) -> None:
+    if REQUIRE_ALL:
+        pytest.fail(f"{what} is missing, and COVERSLIP_REQUIRE_ALL=1 allows no skip")
+    pytest.skip(f"{what} is not on this machine")
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Folder of real slides and tables, never part of the repository."""
+    folder = Path(os.environ.get("COVERSLIP_DATA", Path(__file__).parents[2] / "shared" / "data"))
+    if not folder.is_dir():
+        _missing("the real test data (COVERSLIP_DATA)")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def require_tool() -> Callable[[str], str]:
+    """Give the path of a program such as dciodvfy, or skip (CI: fail)."""
+
+    def find(name: str) -> str:
+        path = shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
+        if path is None:
+            _missing(f"the program {name}")
+        assert path is not None
+        return path
+
+    return find
