@@ -34,7 +34,8 @@ Step = Callable[[], bool]
 
 def open_journal(settings: Settings, clock: Callable[[], float] = time.time) -> Journal:
     """Open the journal that the settings name."""
-    return Journal(open_engine(settings.journal_url, store="journal"), clock)
+    engine = open_engine(settings.journal_url, store="journal")
+    return Journal(engine, clock, lease_s=settings.journal.lease_s)
 
 
 class Daemon:

@@ -22,6 +22,9 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from appliance.errors import ConfigError, DeliveryRefused
 
+SignPublicKey = Ed25519PublicKey
+"""Type of `sign.pub`, for those who check and otherwise touch no keys."""
+
 MANIFEST: Final = "manifest.json"
 SIGNATURE: Final = "manifest.sig"
 
@@ -265,7 +268,8 @@ def _check_kinds(manifest: Manifest) -> None:
             f"A parcel of this kind may not leave on a route that is {manifest.place}."
         )
     names = [file.name for file in manifest.files]
-    plain = all(name == Path(name).name and name not in {MANIFEST, SIGNATURE} for name in names)
+    reserved = {MANIFEST, SIGNATURE, ""}
+    plain = all(name == Path(name).name and name not in reserved for name in names)
     if not plain or len(set(names)) != len(names):
         raise DeliveryRefused("The manifest of the parcel lists a name that is no file name.")
 
@@ -291,17 +295,17 @@ def _small_file(directory: int, name: str) -> bytes:
     return content
 
 
-def _checked_copy(directory: int, listed: ListedFile) -> IO[bytes]:
-    copy = SpooledTemporaryFile(max_size=_IN_MEMORY_BYTES)  # noqa: SIM115 - closed by the caller
+@contextmanager
+def _checked_copy(directory: int, listed: ListedFile) -> Iterator[IO[bytes]]:
     digest = hashlib.sha256()
     remaining = listed.size_bytes + 1
-    with _open_regular(directory, listed.name) as file:
-        while remaining > 0 and (chunk := file.read(min(_CHUNK_BYTES, remaining))):
-            remaining -= len(chunk)
-            digest.update(chunk)
-            copy.write(chunk)
-    if remaining != 1 or digest.hexdigest() != listed.sha256:
-        copy.close()
-        raise DeliveryRefused("A file of the parcel is not the one that was signed.")
-    copy.seek(0)
-    return copy
+    with SpooledTemporaryFile(max_size=_IN_MEMORY_BYTES) as copy:
+        with _open_regular(directory, listed.name) as file:
+            while remaining > 0 and (chunk := file.read(min(_CHUNK_BYTES, remaining))):
+                remaining -= len(chunk)
+                digest.update(chunk)
+                copy.write(chunk)
+        if remaining != 1 or digest.hexdigest() != listed.sha256:
+            raise DeliveryRefused("A file of the parcel is not the one that was signed.")
+        copy.seek(0)
+        yield copy

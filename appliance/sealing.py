@@ -19,6 +19,9 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from appliance.errors import ConfigError, IdentityDoubt
 
+SealPublicKey = X25519PublicKey
+"""Type of `seal.pub`, for those who seal and otherwise touch no keys."""
+
 _SUITE: Final = Suite(KEM.X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM)
 _MAGIC: Final = b"coverslip-sealed-1\n"
 _KEY_BYTES: Final = 32

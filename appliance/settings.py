@@ -38,10 +38,12 @@ class Storage(Section):
 
 
 class Journal(Section):
-    """Where the journal is."""
+    """Where the journal is, and how long a silent worker keeps its slide."""
 
     url: str = ""
     """SQLAlchemy URL; empty means SQLite below storage.root."""
+    lease_s: float = Field(default=30.0, ge=1.0, le=3600.0)
+    """A slide whose worker was killed or hung is worked again after so long."""
 
 
 class Keys(Section):

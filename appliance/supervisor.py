@@ -79,6 +79,12 @@ class Supervisor:
         """Give the process of a daemon, for tests that kill it."""
         return self._children[name].process
 
+    def retire(self, name: str) -> None:
+        """Stop one daemon for good."""
+        child = self._children.pop(name)
+        child.process.terminate()
+        child.process.wait(timeout=STOP_TIMEOUT_S)
+
     @property
     def names(self) -> tuple[str, ...]:
         """Names of the daemons that were started."""

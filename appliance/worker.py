@@ -16,7 +16,7 @@ from appliance.errors import LeaseLost, RejectedError, TransientError
 from appliance.line import ZONES, Claim, Outcome, Stage
 from appliance.logs import about_slide
 from appliance.storage import Root, discard, publish, start_publication, sweep
-from appliance.stores.journal import LEASE_S, Journal, Product
+from appliance.stores.journal import Journal, Product
 
 log = logging.getLogger(__name__)
 
@@ -78,8 +78,6 @@ class Worker:
         The stage to work.
     handle
         Fills `Work.output` and says what was found. May raise any ApplianceError.
-    lease_s
-        How long a claim lives without being renewed.
     """
 
     def __init__(
@@ -89,13 +87,11 @@ class Worker:
         root: Root,
         stage: Stage,
         handle: Handler,
-        lease_s: float = LEASE_S,
     ) -> None:
         self._journal = journal
         self._root = root
         self._stage = stage
         self._handle = handle
-        self._lease_s = lease_s
         self._swept_at = float("-inf")
 
     def step(self) -> bool:
@@ -103,7 +99,7 @@ class Worker:
         if time.monotonic() - self._swept_at >= SWEEP_EVERY_S:
             self.sweep()
             self._swept_at = time.monotonic()
-        claim = self._journal.claim(self._stage, lease_s=self._lease_s)
+        claim = self._journal.claim(self._stage)
         if claim is None:
             return False
         with about_slide(claim.slide_id):
@@ -115,7 +111,7 @@ class Worker:
         part = start_publication(self._zone(), claim.folder)
         published = part
         try:
-            with renewing(self._journal.renew, claim, self._lease_s):
+            with renewing(self._journal.renew, claim, self._journal.lease_s):
                 work = Work(claim=claim, journal=self._journal, root=self._root, output=part)
                 outcome = self._handle(work)
             if self._stage in ZONES:

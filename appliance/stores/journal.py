@@ -52,14 +52,19 @@ class Journal:
         From `appliance.stores.database.open_engine(url, store="journal")`.
     clock
         Seconds since the epoch.
+    lease_s
+        How long a claim lives without being renewed.
     """
 
-    def __init__(self, engine: Engine, clock: Clock = time.time) -> None:
+    def __init__(
+        self, engine: Engine, clock: Clock = time.time, *, lease_s: float = LEASE_S
+    ) -> None:
         self._engine = engine
         self._reader = engine.execution_options(**{READ_ONLY: True})
         self._clock = clock
+        self.lease_s = lease_s
         self.board = Board(engine)
-        self.parcels = Parcels(engine, clock)
+        self.parcels = Parcels(engine, clock, lease_s=lease_s)
 
     # Slides come onto the line.
 
@@ -137,13 +142,13 @@ class Journal:
 
     # Workers claim, and commit while their lease lives.
 
-    def claim(self, stage: Stage, *, lease_s: float = LEASE_S) -> Claim | None:
+    def claim(self, stage: Stage) -> Claim | None:
         """Claim the slide that waited longest at a stage; None when there is none.
 
         The attempt is counted here, so that a slide that kills its worker is set aside in the end.
         """
         while True:
-            claim = self._claim_once(stage, lease_s)
+            claim = self._claim_once(stage)
             if claim is None or claim.attempts <= MAX_ATTEMPTS:
                 return claim
             self.set_aside(
@@ -153,7 +158,7 @@ class Journal:
                 ),
             )
 
-    def _claim_once(self, stage: Stage, lease_s: float) -> Claim | None:
+    def _claim_once(self, stage: Stage) -> Claim | None:
         now = self._clock()
         token = secrets.token_hex(8)
         due = or_(slides.c.next_try_at.is_(None), slides.c.next_try_at <= now)
@@ -178,7 +183,7 @@ class Journal:
                 state=State.RUNNING,
                 attempts=slides.c.attempts + 1,
                 lease_token=token,
-                lease_until=now + lease_s,
+                lease_until=now + self.lease_s,
                 next_try_at=None,
                 progress=0.0,
                 words="",
@@ -201,9 +206,9 @@ class Journal:
             attempts=row.attempts,
         )
 
-    def renew(self, claim: Claim, *, lease_s: float = LEASE_S) -> None:
+    def renew(self, claim: Claim) -> None:
         """Hold a claim for longer; raises LeaseLost when it is no longer ours."""
-        if not self._set(self._live(claim), lease_until=self._clock() + lease_s):
+        if not self._set(self._live(claim), lease_until=self._clock() + self.lease_s):
             raise _lost(claim)
 
     def progress(self, claim: Claim, fraction: float, words: str) -> None:

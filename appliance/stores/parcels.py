@@ -11,8 +11,6 @@ from appliance.line import Parcel, ParcelClaim, Stage, State
 from appliance.stores.database import READ_ONLY
 from appliance.stores.journal_schema import events, parcels, slides
 
-PARCEL_LEASE_S = 30.0
-
 
 class Parcels:
     """Claims of parcels, with the same leases as slides.
@@ -21,10 +19,11 @@ class Parcels:
     in the folder alone.
     """
 
-    def __init__(self, engine: Engine, clock: Callable[[], float]) -> None:
+    def __init__(self, engine: Engine, clock: Callable[[], float], *, lease_s: float) -> None:
         self._engine = engine
         self._reader = engine.execution_options(**{READ_ONLY: True})
         self._clock = clock
+        self.lease_s = lease_s
 
     def add(self, connection: Connection, parcel: Parcel) -> None:
         """Add a parcel within the commit of the release stage; one that is there already stays."""
@@ -53,7 +52,7 @@ class Parcels:
             statement = select(parcels.c.parcel_id).where(parcels.c.parcel_id == parcel_id)
             return connection.scalar(statement) is not None
 
-    def claim(self, route: str, *, lease_s: float = PARCEL_LEASE_S) -> ParcelClaim | None:
+    def claim(self, route: str) -> ParcelClaim | None:
         """Claim the parcel of a route that waited longest; parcels of held slides stay."""
         now = self._clock()
         token = secrets.token_hex(8)
@@ -81,7 +80,7 @@ class Parcels:
                 state=State.RUNNING,
                 attempts=parcels.c.attempts + 1,
                 lease_token=token,
-                lease_until=now + lease_s,
+                lease_until=now + self.lease_s,
                 updated_at=now,
             )
             .returning(
@@ -101,10 +100,10 @@ class Parcels:
         attempts = int(values.pop("attempts"))
         return ParcelClaim(parcel=Parcel(**values), token=token, attempts=attempts)
 
-    def renew(self, claim: ParcelClaim, *, lease_s: float = PARCEL_LEASE_S) -> None:
+    def renew(self, claim: ParcelClaim) -> None:
         """Hold a parcel for longer; raises LeaseLost when it is no longer ours."""
         with self._engine.begin() as connection:
-            if not self._update(connection, claim, lease_until=self._clock() + lease_s):
+            if not self._update(connection, claim, lease_until=self._clock() + self.lease_s):
                 raise LeaseLost("Another deliverer took the parcel over.")
 
     def delivered(self, claim: ParcelClaim, *, words: str) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, and_, func, insert, or_, select, update
 from sqlalchemy.exc import DBAPIError
 
-from appliance.stores.database import translate
+from appliance.stores.database import READ_ONLY, translate
 from appliance.stores.receipts_schema import instances, slides
 
 _SLIDE_ID_BYTES = 16
@@ -90,7 +90,7 @@ class Receipts:
 
     def __init__(self, engine: Engine, clock: Clock = time.time) -> None:
         self._engine = engine
-        self._reading = engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._reading = engine.execution_options(**{READ_ONLY: True})
         self._clock = clock
 
     # The receiver.

@@ -1,0 +1,23 @@
+"""The door to pydicom: it neither refuses nor reports odd values, for its words contain them."""
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from pydicom import config
+
+
+@contextmanager
+def quiet_pydicom() -> Iterator[None]:
+    """Let pydicom read values as they are, without warnings and log lines that quote them."""
+    before = config.settings.reading_validation_mode
+    disabled = config.logger.disabled
+    config.settings.reading_validation_mode = config.IGNORE
+    config.logger.disabled = True
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        config.settings.reading_validation_mode = before
+        config.logger.disabled = disabled

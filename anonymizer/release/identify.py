@@ -1,0 +1,59 @@
+"""Show the identity of slides to a technician: the only way it is ever shown, and audited."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from anonymizer.deidentify.quiet import quiet_pydicom
+from anonymizer.pseudonyms import text_of
+from anonymizer.release.opened import ReleaseKeys, open_identity, read_sealed
+from appliance.control import Command, Operator
+from appliance.errors import ForbiddenAction
+from appliance.line import Role, Stage
+from appliance.storage import Root
+from appliance.stores.journal import Journal
+from appliance.stores.vault import Vault
+
+_SCREENFUL: Final = 200
+"""Slides in one request: a screen of them, not the whole register."""
+
+
+def identify_command(*, journal: Journal, root: Root, vault: Vault, keys: ReleaseKeys) -> Command:
+    """Make the action `identify` of the release daemon's socket.
+
+    Its arguments are `slide_ids` (a list) and `with_patient_name` (false when absent); it answers
+    `{"slides": {slide_id: {"container_identifier": …, "patient_name": …}}}` and leaves out slides
+    that are not known. One audit event is written for each call, before anything is shown.
+    """
+
+    def identify(operator: Operator, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        slide_ids = arguments.get("slide_ids")
+        if not isinstance(slide_ids, list) or len(slide_ids) > _SCREENFUL:
+            raise ForbiddenAction(f"The identity of at most {_SCREENFUL} slides can be asked for.")
+        with_name = arguments.get("with_patient_name") is True
+        what = "container and patient name" if with_name else "container"
+        journal.note(operator.name, "identify", f"Saw the {what} of {len(slide_ids)} slides.")
+        shown = {}
+        for slide_id in map(str, slide_ids):
+            sealed = _sealed(slide_id, journal=journal, root=root, vault=vault)
+            if sealed is not None:
+                shown[slide_id] = _shown(sealed, slide_id, keys, with_name=with_name)
+        return {"slides": shown}
+
+    return Command(role=Role.TECHNICIAN, run=identify)
+
+
+def _sealed(slide_id: str, *, journal: Journal, root: Root, vault: Vault) -> bytes | None:
+    """Find a sealed identity: in the vault, or for a slide not yet released where it waits."""
+    if vault.identity_source(slide_id) is not None:
+        return vault.identity(slide_id)
+    folder = journal.board.folder(slide_id, Stage.ASSEMBLE)
+    return None if folder is None else read_sealed(slide_id, folder=folder, root=root)
+
+
+def _shown(sealed: bytes, slide_id: str, keys: ReleaseKeys, *, with_name: bool) -> dict[str, str]:
+    with quiet_pydicom():
+        header = open_identity(sealed, slide_id=slide_id, keys=keys).dataset()
+        shown = {"container_identifier": text_of(header, "ContainerIdentifier")}
+        if with_name:
+            shown["patient_name"] = text_of(header, "PatientName")
+    return shown

@@ -1,0 +1,128 @@
+"""What release knows of one slide while it works on it: the identity, opened, and the products."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+
+from anonymizer.keys import read_pseudonyms, read_seal_key, read_secret, read_sign_key
+from anonymizer.pseudonyms import Pseudonyms
+from anonymizer.release.belonging import Inverse, inverse_of
+from appliance.errors import IdentityDoubt, IncompleteSlide
+from appliance.line import ZONES, Stage
+from appliance.sealing import CellCipher, open_sealed
+from appliance.slides.identity import SealedIdentity
+from appliance.storage import Root
+from appliance.stores.vault import Vault
+from appliance.worker import Work
+
+SEALED = "identity.sealed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReleaseKeys:
+    """The keys that only release holds together."""
+
+    pseudonyms: Pseudonyms
+    sampling_key: bytes
+    cipher: CellCipher
+    seal_key: X25519PrivateKey
+    sign_key: Ed25519PrivateKey
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenedSlide:
+    """One slide at the release stage, its identity open."""
+
+    slide_id: str
+    revision: int
+    token: str
+    """Lease token of the claim: part of the name of every parcel's folder."""
+    reported_at: float
+    """Seconds since the epoch: when the journal named the report."""
+    inverse: Inverse
+    deid: Path
+    findings: Path
+    report: Path
+
+
+def read_keys(folder: Path) -> ReleaseKeys:
+    """Read release's keys.
+
+    Raises
+    ------
+    ConfigError
+        One is missing or damaged; nothing is released without all of them.
+    """
+    return ReleaseKeys(
+        pseudonyms=read_pseudonyms(folder),
+        sampling_key=read_secret(folder, "sampling.key"),
+        cipher=CellCipher(key=read_secret(folder, "vault.key")),
+        seal_key=read_seal_key(folder),
+        sign_key=read_sign_key(folder),
+    )
+
+
+def open_slide_of(work: Work, *, root: Root, vault: Vault, keys: ReleaseKeys) -> OpenedSlide:
+    """Take a slide's identity into the vault and open it from there.
+
+    Raises
+    ------
+    IncompleteSlide
+        Assemble sealed no identity, or an earlier stage left nothing.
+    IdentityDoubt
+        The identity does not open for this slide.
+    """
+    slide_id = work.claim.slide_id
+    ingest(slide_id, folder=work.product(Stage.ASSEMBLE).folder, root=root, vault=vault)
+    identity = open_identity(vault.identity(slide_id), slide_id=slide_id, keys=keys)
+    return OpenedSlide(
+        slide_id=slide_id,
+        revision=work.claim.revision,
+        token=work.claim.token,
+        reported_at=work.product(Stage.REPORT).committed_at,
+        inverse=inverse_of(identity, keys.pseudonyms),
+        deid=_folder(work, Stage.DEIDENTIFY, root),
+        findings=_folder(work, Stage.INFER, root),
+        report=_folder(work, Stage.REPORT, root),
+    )
+
+
+def _folder(work: Work, stage: Stage, root: Root) -> Path:
+    return root.zone(ZONES[stage]) / plain_folder(work.product(stage).folder, work.claim.slide_id)
+
+
+def plain_folder(name: str, slide_id: str) -> str:
+    """See that a folder which the journal names is this slide's, and in the zone of its stage.
+
+    Every daemon can write the journal, so a row of it must not lead release anywhere else.
+
+    Raises
+    ------
+    IdentityDoubt
+        It is not.
+    """
+    if Path(name).name != name or not name.startswith(f"{slide_id}@"):
+        raise IdentityDoubt("The journal names a folder that is not this slide's.")
+    return name
+
+
+def ingest(slide_id: str, *, folder: str, root: Root, vault: Vault) -> None:
+    """Take the sealed identity of a slide's newest revision into the vault, once."""
+    if vault.identity_source(slide_id) != folder:
+        sealed = read_sealed(slide_id, folder=folder, root=root)
+        vault.put_identity(slide_id, sealed, source=folder)
+
+
+def read_sealed(slide_id: str, *, folder: str, root: Root) -> bytes:
+    """Read the ciphertext that assemble wrote for a revision."""
+    try:
+        return (root.zone("sealed") / plain_folder(folder, slide_id) / SEALED).read_bytes()
+    except OSError as error:
+        raise IncompleteSlide("The sealed identity of this slide is missing.") from error
+
+
+def open_identity(sealed: bytes, *, slide_id: str, keys: ReleaseKeys) -> SealedIdentity:
+    """Open a sealed identity for the slide it was sealed for."""
+    return SealedIdentity.from_bytes(open_sealed(keys.seal_key, sealed, slide_id))

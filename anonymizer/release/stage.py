@@ -1,0 +1,186 @@
+"""The release stage: for every configured route, what that route may have of a slide."""
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+import pydicom.errors
+from pydicom import Dataset, dcmread
+
+from anonymizer.deidentify.quiet import quiet_pydicom
+from anonymizer.release.opened import OpenedSlide, ReleaseKeys, open_slide_of
+from anonymizer.release.outside_sr import outside_report
+from anonymizer.release.parcels import Outboxes, Product
+from anonymizer.release.pool import opaque_id
+from anonymizer.release.restore import restore, to_file
+from anonymizer.release.tile_route import REFUSALS, TileRoute, check_tile_routes
+from appliance.errors import InvalidInstance, PolicyRefused
+from appliance.line import Outcome, Parcel
+from appliance.settings import Route, Settings
+from appliance.storage import Root
+from appliance.stores.journal import Journal
+from appliance.stores.vault import Vault
+from appliance.worker import Work
+
+_FILES: Final = {"SR": "sr.dcm", "SEG": "seg.dcm"}
+"""Kind of product inside -> file of the report stage, and of the parcel."""
+
+_MODALITIES: Final = {"SR": "SR", "SEG": "SEG", "outside_sr": "SR"}
+
+
+class Release:
+    """Handler of the release stage.
+
+    Parameters
+    ----------
+    settings
+        Routes and their policies; nothing in the journal can widen them.
+    root
+        The zones.
+    vault, keys
+        Identity, ledger and signing.
+    journal
+        Which parcels are known to be on their way.
+    clock
+        Seconds since the epoch.
+    """
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        root: Root,
+        vault: Vault,
+        keys: ReleaseKeys,
+        journal: Journal,
+        clock: Callable[[], float],
+    ) -> None:
+        check_tile_routes(settings)
+        self._routes = settings.routes
+        self._root = root
+        self._vault = vault
+        self._keys = keys
+        self._journal = journal
+        self._clock = clock
+        self._outboxes = Outboxes(root=root, vault=vault, sign_key=keys.sign_key)
+
+    def __call__(self, work: Work) -> Outcome:
+        """Make, check, sign and publish the products of one slide for every route.
+
+        Raises
+        ------
+        IdentityDoubt
+            The identity is not certainly this slide's; nothing leaves.
+        DeliveryRefused
+            A product holds what may not leave.
+        """
+        with quiet_pydicom():
+            return self._release(work)
+
+    def _release(self, work: Work) -> Outcome:
+        slide = open_slide_of(work, root=self._root, vault=self._vault, keys=self._keys)
+        parcels: list[Parcel] = []
+        notes: list[str] = []
+        for number, route in enumerate(self._routes):
+            work.progress(number / len(self._routes), f"route {route.name}")
+            for note, made in self._route(slide, route):
+                notes.append(note)
+                parcels.extend(made)
+        return Outcome(parcels=tuple(parcels), note=" ".join(notes) or "There is no route.")
+
+    def _route(self, slide: OpenedSlide, route: Route) -> Iterator[tuple[str, tuple[Parcel, ...]]]:
+        if "tiles" in route.carries:
+            yield from self._tiles(slide, route)
+        elif "outside_sr" in route.carries:
+            try:
+                product = self._outside_sr(slide, route)
+            except PolicyRefused as error:
+                yield f"Route {route.name}: no report. {error}", ()
+            else:
+                yield self._post(slide, route, "outside_sr", (product,))
+        else:
+            yield self._post(slide, route, "report", self._report(slide, route))
+
+    def _tiles(self, slide: OpenedSlide, route: Route) -> Iterator[tuple[str, tuple[Parcel, ...]]]:
+        tile_route = TileRoute(route, vault=self._vault, keys=self._keys)
+        try:
+            yield tile_route.sample(slide), ()
+        except REFUSALS as error:
+            yield f"Route {route.name}: no tiles. {error}", ()
+        parcels = tile_route.post_batches(
+            token=slide.token, outboxes=self._outboxes, journal=self._journal, now=self._clock()
+        )
+        if parcels:
+            yield f"Route {route.name}: {len(parcels)} full batches.", parcels
+
+    def _post(
+        self, slide: OpenedSlide, route: Route, kind: str, products: tuple[Product, ...]
+    ) -> tuple[str, tuple[Parcel, ...]]:
+        name = self._name(slide, route, kind)
+        parcel = Parcel(
+            parcel_id=name,
+            route=route.name,
+            kind=kind,
+            folder=f"{name}@{slide.token}",
+            slide_id=slide.slide_id,
+        )
+        self._outboxes.post(products, parcel=parcel, route=route, now=self._clock())
+        kinds = ", ".join(product.kind for product in products)
+        return f"Route {route.name}: {kinds}.", (parcel,)
+
+    def _name(self, slide: OpenedSlide, route: Route, kind: str) -> str:
+        """Name a parcel so that it tells nothing, and is the same after a retry."""
+        key = self._keys.sampling_key
+        return opaque_id(key, kind, slide.slide_id, str(slide.revision), route.name)
+
+    def _report(self, slide: OpenedSlide, route: Route) -> tuple[Product, ...]:
+        """Restore SR and SEG for a route inside; a slide without tissue has no SEG."""
+        made = {
+            kind: read_product(slide.report / name, kind)
+            for kind, name in _FILES.items()
+            if kind == "SR" or (slide.report / name).exists()
+        }
+        own = frozenset(str(dataset.SOPInstanceUID) for dataset in made.values())
+        reported_at = datetime.fromtimestamp(slide.reported_at, tz=UTC)
+        return tuple(
+            Product(
+                name=_FILES[kind],
+                kind=kind,
+                content=to_file(restore(dataset, slide.inverse, reported_at=reported_at, own=own)),
+            )
+            for kind, dataset in made.items()
+            if kind in route.carries
+        )
+
+    def _outside_sr(self, slide: OpenedSlide, route: Route) -> Product:
+        """Check and re-key the bare report for an outside recipient."""
+        subject = slide.inverse.subject
+        container = subject.container_identifier or f"slide {slide.slide_id}"
+        if not self._vault.grant(container, route.recipient, "outside_sr"):
+            raise PolicyRefused("This recipient was given tiles of this container, so no report.")
+        report = read_product(slide.report / "outside_sr.dcm", "outside_sr")
+        recipient = self._keys.pseudonyms.for_recipient(route.recipient)
+        checked = outside_report(report, patient=subject.patient_id, recipient=recipient)
+        # A folder of a recipient collects many: each has a name of its own, which tells nothing.
+        name = f"{self._name(slide, route, 'outside_sr')}.dcm"
+        return Product(name=name, kind="outside_sr", content=to_file(checked))
+
+
+def read_product(path: Path, kind: str) -> Dataset:
+    """Read a report file and see that it is of the kind its name says.
+
+    Raises
+    ------
+    InvalidInstance
+        Missing, damaged, or of another kind.
+    """
+    try:
+        dataset = dcmread(path)
+        modality = str(dataset.get("Modality"))
+        dataset.SOPInstanceUID  # noqa: B018  has to be there
+    except (OSError, EOFError, AttributeError, ValueError, pydicom.errors.InvalidDicomError) as e:
+        raise InvalidInstance("A report file of this slide is missing or damaged.") from e
+    if modality != _MODALITIES[kind]:
+        raise InvalidInstance("A report file of this slide is not of the kind its name says.")
+    return dataset

@@ -1,0 +1,222 @@
+"""A route of shuffled tiles: sample a slide once into the pool, and send full batches."""
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from anonymizer.release.cut import cut_tiles, stain_of
+from anonymizer.release.opened import OpenedSlide, ReleaseKeys
+from anonymizer.release.parcels import Outboxes, Product
+from anonymizer.release.pool import batch_id, compose
+from anonymizer.release.shards import Tile, shard
+from anonymizer.release.tiles import (
+    ClassMap,
+    Placement,
+    Sampler,
+    grid_digest,
+    placements_to_bytes,
+    plan_tiles,
+)
+from appliance.errors import ConfigError, PolicyRefused, RejectedError, UnsuitableSlide
+from appliance.line import Parcel, Verdict
+from appliance.settings import Policy, Route, Settings
+from appliance.slides.findings import CLASS_MAP_PNG, Findings, read_findings
+from appliance.slides.reader import open_slide
+from appliance.stores.journal import Journal
+from appliance.stores.vault import Batch, Sampling, Vault
+
+
+class TileRoute:
+    """One outside route that carries tiles.
+
+    Parameters
+    ----------
+    route
+        Checked settings of the route, with its policy.
+    vault
+        Ledger and pool.
+    keys
+        The sampling key decides what may leave.
+    """
+
+    def __init__(self, route: Route, *, vault: Vault, keys: ReleaseKeys) -> None:
+        if route.policy is None:
+            raise ConfigError(f"The route {route.name} has no policy.")
+        self._route = route
+        self._policy: Policy = route.policy
+        self._vault = vault
+        self._keys = keys
+
+    def sample(self, slide: OpenedSlide) -> str:
+        """Take this recipient's one sample of a slide's container into the pool.
+
+        Returns
+        -------
+        str
+            One sentence about what was done, for the slide's events.
+
+        Raises
+        ------
+        PolicyRefused
+            The plan allows no sample of this slide.
+        """
+        if self._sampled_before(slide):
+            return f"Route {self._route.name}: this slide was sampled before; no second sample."
+        findings = read_findings(slide.findings)
+        if findings.verdict is not Verdict.ACCEPT:
+            raise PolicyRefused("A slide that is not accepted gives no tiles.")
+        placements = self._plan(slide, findings)
+        if not placements:
+            raise PolicyRefused("No field of this slide is clean tissue all over.")
+        sampling = self._sampling(slide, placements)
+        tiles = self._cut(slide, placements)
+        recipient = self._route.recipient
+        if not self._vault.grant(sampling.container, recipient, "tiles"):
+            raise PolicyRefused("This recipient was given a report of this container.")
+        self._vault.sample(sampling, route=self._route.name, tiles=tiles)
+        return f"Route {self._route.name}: {len(tiles)} tiles wait in the pool."
+
+    def post_batches(
+        self, *, token: str, outboxes: Outboxes, journal: Journal, now: float
+    ) -> tuple[Parcel, ...]:
+        """Make batches of what waits, and publish every batch that the journal does not know.
+
+        A batch stays the same once it was made: whoever is killed before the journal knows it
+        publishes the same bytes again.
+        """
+        for batch in self._vault.open_batches(self._route.name):
+            if journal.parcels.known(batch.parcel_id):
+                self._vault.close_batch(batch.parcel_id)
+        self._make_batches(now)
+        parcels = []
+        for batch in self._vault.open_batches(self._route.name):
+            parcel = Parcel(
+                parcel_id=batch.parcel_id,
+                route=self._route.name,
+                kind="tiles",
+                folder=f"{batch.parcel_id}@{token}",
+                slide_id=None,
+            )
+            outboxes.post((self._shard(batch),), parcel=parcel, route=self._route, now=now)
+            parcels.append(parcel)
+        return tuple(parcels)
+
+    def _sampled_before(self, slide: OpenedSlide) -> bool:
+        container = slide.inverse.subject.container_identifier
+        if not container:
+            raise PolicyRefused(
+                "The slide has no container identifier, so a second sample could not be told."
+            )
+        for earlier in self._vault.samplings(container):
+            if earlier.recipient == self._route.recipient:
+                return True
+            # All outside recipients count as colluding: their samples may only ever fit together.
+            same_scan = earlier.slide_id == slide.slide_id
+            if not same_scan or earlier.plan_digest != grid_digest(self._policy):
+                raise PolicyRefused(
+                    "Another recipient holds tiles of this container from another plan or scan."
+                )
+        return False
+
+    def _plan(self, slide: OpenedSlide, findings: Findings) -> tuple[Placement, ...]:
+        subject = slide.inverse.subject
+        given = self._vault.given(subject.patient_id, self._route.recipient)
+        budget = self._policy.max_tiles_per_patient - given
+        if budget <= 0:
+            raise PolicyRefused("This recipient was given all tiles of this patient it may have.")
+        return plan_tiles(
+            read_class_map(slide.findings, findings),
+            class_map_um_px=findings.class_map_um_px,
+            policy=self._policy,
+            sampler=Sampler.derive(
+                self._keys.sampling_key,
+                container=subject.container_identifier,
+                recipient=self._route.recipient,
+            ),
+            n_at_most=budget,
+        )
+
+    def _sampling(self, slide: OpenedSlide, placements: tuple[Placement, ...]) -> Sampling:
+        return Sampling(
+            container=slide.inverse.subject.container_identifier,
+            recipient=self._route.recipient,
+            patient=slide.inverse.subject.patient_id,
+            slide_id=slide.slide_id,
+            plan_digest=grid_digest(self._policy),
+            n_tiles=len(placements),
+            placements=placements_to_bytes(placements),
+        )
+
+    def _cut(self, slide: OpenedSlide, placements: tuple[Placement, ...]) -> dict[str, bytes]:
+        um_px = self._policy.um_px
+        with open_slide(sorted(slide.deid.glob("*.dcm"))) as reader:
+            stain = stain_of(reader.header)
+            return {
+                tile_id: Tile(jpeg=jpeg, um_px=um_px, stain=stain).to_bytes()
+                for tile_id, jpeg in cut_tiles(reader, placements, self._policy)
+            }
+
+    def _make_batches(self, now: float) -> None:
+        waiting = self._vault.waiting_tiles(self._route.name)
+        for tile_ids in compose(waiting, self._policy):
+            name = batch_id(self._keys.sampling_key, route=self._route.name, tile_ids=tile_ids)
+            batch = Batch(parcel_id=name, route=self._route.name, made_at=now)
+            self._vault.make_batch(batch, tile_ids)
+
+    def _shard(self, batch: Batch) -> Product:
+        contents = self._vault.batch_tiles(batch.parcel_id)
+        tiles = {tile_id: Tile.from_bytes(content) for tile_id, content in contents.items()}
+        return Product(name=f"{batch.parcel_id}.tar", kind="tiles", content=shard(tiles))
+
+
+def read_class_map(folder: Path, findings: Findings) -> ClassMap:
+    """Read `class_map.png` `(rows, columns)` uint8.
+
+    Raises
+    ------
+    RejectedError
+        It is missing, damaged or of another size than the findings say.
+    """
+    try:
+        with Image.open(folder / CLASS_MAP_PNG) as image:
+            class_map = np.array(image, dtype=np.uint8)
+    except (OSError, UnidentifiedImageError, ValueError) as error:
+        raise RejectedError("The class map of this slide cannot be read.") from error
+    if class_map.shape != (findings.rows, findings.columns):
+        raise RejectedError("The class map of this slide does not fit its findings.")
+    return class_map
+
+
+def check_tile_routes(settings: Settings) -> None:
+    """Check that the tile routes fit beside each other on one slide.
+
+    Raises
+    ------
+    ConfigError
+        Two of them share a recipient or a colour class, or lay different grids.
+    """
+    seen: dict[str, Policy] = {}
+    for route in settings.routes:
+        if "tiles" not in route.carries or route.policy is None:
+            continue
+        if route.policy.tiles_per_shard < route.policy.min_patients:
+            raise ConfigError(
+                f"A shard of the route {route.name} holds fewer tiles than min_patients asks for."
+            )
+        if route.recipient in seen:
+            raise ConfigError(f"The recipient {route.recipient} has two routes for tiles.")
+        for other in seen.values():
+            if grid_digest(other) != grid_digest(route.policy):
+                raise ConfigError(
+                    f"The route {route.name} lays another grid than another route for tiles."
+                )
+            if other.colour == route.policy.colour:
+                raise ConfigError(
+                    f"The route {route.name} has the colour of another route for tiles."
+                )
+        seen[route.recipient] = route.policy
+
+
+REFUSALS = (PolicyRefused, UnsuitableSlide)
+"""What a tile route may say about a slide without stopping its report."""

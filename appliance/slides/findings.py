@@ -1,0 +1,182 @@
+"""What inference found on one slide: the value in `findings.json`, beside `class_map.png`."""
+
+import json
+import math
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from appliance.errors import RejectedError
+from appliance.line import Verdict
+from appliance.slides.classes import SlideClass, by_key
+
+FINDINGS_JSON = "findings.json"
+CLASS_MAP_PNG = "class_map.png"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArtifactArea:
+    """How much of one artifact there is on the slide."""
+
+    name: str
+    """`SlideClass.key` of the artifact."""
+    area_mm2: float
+    """Area on the slide, on tissue or beside it."""
+    share_of_tissue: float
+    """Part of all tissue that it covers, 0 to 1."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Region:
+    """Outline of one connected area of a class."""
+
+    name: str
+    """`SlideClass.key`."""
+    area_mm2: float
+    polygon_um: tuple[tuple[float, float], ...]
+    """(x, y) micrometres from the top-left corner of the base matrix, x along its columns, y along
+    its rows; not closed (the last point differs from the first)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelUse:
+    """Which model ran, and where."""
+
+    name: str
+    version: str
+    digest: str
+    """sha256 of the model folder, hex."""
+    device: str
+    """`cpu` or `gpu`: the one that really ran it."""
+    um_px: float
+    """Resolution at which the model saw the slide."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Findings:
+    """Everything later stages may know about the slide's quality; no identity in it."""
+
+    slide_id: str
+    revision: int
+    verdict: Verdict
+    reason: str
+    """One sentence for the technician."""
+    class_map_um_px: float
+    rows: int
+    """Rows of the class map."""
+    columns: int
+    base_um_px: float
+    base_rows: int
+    base_columns: int
+    tissue_area_mm2: float
+    """All tissue, covered by artifacts or not."""
+    artifacts: tuple[ArtifactArea, ...]
+    regions: tuple[Region, ...]
+    """The largest regions of artifacts, largest first, bounded in number."""
+    models: tuple[ModelUse, ...]
+    warnings: tuple[str, ...] = ()
+
+    def artifact(self, kind: SlideClass) -> ArtifactArea:
+        """Give the area of one artifact; zero when it was not found."""
+        for area in self.artifacts:
+            if area.name == kind.key:
+                return area
+        return ArtifactArea(name=kind.key, area_mm2=0.0, share_of_tissue=0.0)
+
+    def to_json(self) -> str:
+        """Write as JSON text with sorted keys, the same for the same findings."""
+        return json.dumps(asdict(self), indent=1, sort_keys=True, allow_nan=False) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> "Findings":
+        """Read what `to_json` wrote.
+
+        Raises
+        ------
+        RejectedError
+            The text is not complete findings with finite, non-negative numbers.
+        """
+        try:
+            findings = _findings(json.loads(text))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise RejectedError(
+                "The findings of this slide are damaged; let inference run again."
+            ) from error
+        return findings
+
+
+def read_findings(folder: Path) -> Findings:
+    """Read `findings.json` of a published findings folder.
+
+    Raises
+    ------
+    RejectedError
+        The file is missing or damaged.
+    """
+    try:
+        text = (folder / FINDINGS_JSON).read_bytes()
+    except OSError as error:
+        raise RejectedError(
+            "The findings of this slide cannot be read; let inference run again."
+        ) from error
+    return Findings.from_json(text)
+
+
+def _findings(raw: dict[str, Any]) -> Findings:
+    return Findings(
+        slide_id=str(raw["slide_id"]),
+        revision=int(raw["revision"]),
+        verdict=Verdict(raw["verdict"]),
+        reason=str(raw["reason"]),
+        class_map_um_px=_positive(raw["class_map_um_px"]),
+        rows=int(_positive(raw["rows"])),
+        columns=int(_positive(raw["columns"])),
+        base_um_px=_positive(raw["base_um_px"]),
+        base_rows=int(_positive(raw["base_rows"])),
+        base_columns=int(_positive(raw["base_columns"])),
+        tissue_area_mm2=_amount(raw["tissue_area_mm2"]),
+        artifacts=tuple(_artifact(item) for item in raw["artifacts"]),
+        regions=tuple(_region(item) for item in raw["regions"]),
+        models=tuple(_model(item) for item in raw["models"]),
+        warnings=tuple(str(item) for item in raw["warnings"]),
+    )
+
+
+def _artifact(raw: dict[str, Any]) -> ArtifactArea:
+    return ArtifactArea(
+        name=by_key(raw["name"]).key,
+        area_mm2=_amount(raw["area_mm2"]),
+        share_of_tissue=_amount(raw["share_of_tissue"]),
+    )
+
+
+def _region(raw: dict[str, Any]) -> Region:
+    return Region(
+        name=by_key(raw["name"]).key,
+        area_mm2=_amount(raw["area_mm2"]),
+        polygon_um=tuple((_amount(x), _amount(y)) for x, y in raw["polygon_um"]),
+    )
+
+
+def _model(raw: dict[str, Any]) -> ModelUse:
+    return ModelUse(
+        name=str(raw["name"]),
+        version=str(raw["version"]),
+        digest=str(raw["digest"]),
+        device=str(raw["device"]),
+        um_px=_positive(raw["um_px"]),
+    )
+
+
+def _amount(raw: float) -> float:
+    value = float(raw)
+    if not math.isfinite(value) or value < 0:
+        raise ValueError("not a finite amount")
+    return value
+
+
+def _positive(raw: float) -> float:
+    value = _amount(raw)
+    if value == 0:
+        raise ValueError("not positive")
+    return value

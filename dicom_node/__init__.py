@@ -1,0 +1,1 @@
+"""The DICOM node: receives slides from scanners, delivers products to their peers."""

@@ -1,0 +1,233 @@
+"""The node daemon: the SCP, the watcher over what arrives, and the assemble stage."""
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from appliance.control import Command, Operator
+from appliance.daemon import Daemon, open_journal
+from appliance.errors import ForbiddenAction
+from appliance.line import Role, Stage, State
+from appliance.sealing import read_seal_public
+from appliance.settings import Settings
+from appliance.storage import Root, free_bytes, write_durably
+from appliance.stores.database import open_engine
+from appliance.stores.journal import Journal
+from appliance.stores.receipts import Receipts
+from appliance.worker import Worker
+from dicom_node.admission import AllowedPeer, Rules
+from dicom_node.arrivals import DAEMON, Arrivals, Scanner
+from dicom_node.assemble import Assemble
+from dicom_node.completeness import Profile
+from dicom_node.contexts import scanner_contexts
+from dicom_node.notices import Notices
+from dicom_node.receiver import Receiver
+from dicom_node.scp import Address, StorageSCP
+from dicom_node.spool import FreeBytes, Spool
+
+log = logging.getLogger(__name__)
+
+PORT_FILE: Final = "node.port"
+"""In `run/`: the port that the node is bound to, for a settings file that asks for port 0."""
+
+_GIB: Final = 1 << 30
+_SWEEP_EVERY_S: Final = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Node:
+    """The parts of the node, put together from the settings."""
+
+    root: Root
+    spool: Spool
+    receipts: Receipts
+    journal: Journal
+    scp: StorageSCP
+    arrivals: Arrivals
+    worker: Worker
+
+    def start(self) -> int:
+        """Listen, publish the bound port, and give it."""
+        port = self.scp.start()
+        write_durably(self.root.zone("run") / PORT_FILE, f"{port}\n".encode(), mode=0o644)
+        return port
+
+
+def receipts_url(root: Root) -> str:
+    """SQLAlchemy URL of the receipts store."""
+    return f"sqlite:///{root.zone('receipts') / 'receipts.db'}"
+
+
+def build(
+    settings: Settings,
+    journal: Journal,
+    *,
+    free: FreeBytes = free_bytes,
+    clock: Callable[[], float] = time.time,
+) -> Node:
+    """Put the node together.
+
+    Parameters
+    ----------
+    settings
+        Checked settings.
+    journal
+        The journal.
+    free
+        Tells how many bytes are free on the file system of a folder.
+    clock
+        Seconds since the epoch.
+    """
+    root = Root(settings.storage.root)
+    notices = Notices(journal)
+    receipts = Receipts(open_engine(receipts_url(root), store="receipts"), clock)
+    spool = Spool(
+        root.zone("spool"),
+        soft_free_bytes=settings.storage.soft_free_gib * _GIB,
+        hard_free_bytes=settings.storage.hard_free_gib * _GIB,
+        free_bytes=free,
+    )
+    receiver = Receiver(spool=spool, receipts=receipts, refused=notices.refused, clock=clock)
+    scp = StorageSCP(
+        address=Address(
+            ae_title=settings.node.ae_title, host=settings.node.host, port=settings.node.port
+        ),
+        rules=_rules(settings),
+        contexts=scanner_contexts(),
+        spool=spool,
+        store=receiver.store,
+        refused=notices.refused,
+        prepare=lambda: _sweep_unanswered(spool, receipts),
+    )
+    arrivals = Arrivals(
+        receipts=receipts,
+        journal=journal,
+        in_flight=spool.in_flight,
+        open_associations=scp.open_associations,
+        scanners=_scanners(settings),
+        clock=clock,
+    )
+    handler = Assemble(
+        receipts=receipts,
+        spool=spool,
+        root=root,
+        seal_key=read_seal_public(settings.keys.folder / "seal.pub"),
+    )
+    worker = Worker(journal=journal, root=root, stage=Stage.ASSEMBLE, handle=handler)
+    return Node(
+        root=root,
+        spool=spool,
+        receipts=receipts,
+        journal=journal,
+        scp=scp,
+        arrivals=arrivals,
+        worker=worker,
+    )
+
+
+def run(settings: Settings) -> int:
+    """Run the node daemon; give the exit code."""
+    journal = open_journal(settings)
+    node = build(settings, journal)
+    port = node.start()
+    daemon = Daemon(
+        name=DAEMON,
+        settings=settings,
+        journal=journal,
+        steps=[node.arrivals.step, node.worker.step, _Sweep(node)],
+        commands=commands(node),
+        words=f"{settings.node.ae_title} listening on port {port}",
+    )
+    try:
+        return daemon.run()
+    finally:
+        node.scp.stop()
+
+
+def commands(node: Node) -> dict[str, Command]:
+    """Give what an operator can ask of the node beside the usual actions."""
+
+    def force_complete(operator: Operator, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        slide_id = str(arguments.get("slide_id", ""))
+        _known(node, slide_id)
+        node.receipts.force(slide_id)
+        node.journal.note(
+            operator.name, "force-complete", "Declared complete as it is.", slide_id=slide_id
+        )
+        _retry_if_stopped(node, slide_id, operator)
+        return {"done": "force_complete"}
+
+    def settle_conflict(operator: Operator, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        slide_id = str(arguments.get("slide_id", ""))
+        keep = arguments.get("keep")
+        if keep not in ("first", "newest"):
+            raise ForbiddenAction("Say which object to keep: first or newest.")
+        _known(node, slide_id)
+        n_dismissed = node.receipts.keep(slide_id, newest=keep == "newest")
+        words = f"Of objects under one UID the {keep} is kept; {n_dismissed} dismissed."
+        node.journal.note(operator.name, "settle-conflict", words, slide_id=slide_id)
+        _retry_if_stopped(node, slide_id, operator)
+        return {"done": "settle_conflict", "dismissed": n_dismissed}
+
+    return {
+        "force_complete": Command(role=Role.TECHNICIAN, run=force_complete),
+        "settle_conflict": Command(role=Role.ADMINISTRATOR, run=settle_conflict),
+    }
+
+
+def _known(node: Node, slide_id: str) -> None:
+    if node.receipts.slide(slide_id) is None:
+        raise ForbiddenAction("The node knows no slide of this id.")
+
+
+def _retry_if_stopped(node: Node, slide_id: str, operator: Operator) -> None:
+    status = node.journal.board.slide(slide_id)
+    at_assemble = status is not None and status.stage is Stage.ASSEMBLE
+    if status is not None and at_assemble and status.state in (State.ASIDE, State.HELD):
+        node.journal.operate("retry", slide_id, operator=operator.name)
+
+
+class _Sweep:
+    """Removes what dropped transfers left, every few seconds."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self._swept_at = time.monotonic()
+
+    def __call__(self) -> bool:
+        if time.monotonic() - self._swept_at < _SWEEP_EVERY_S:
+            return False
+        self._swept_at = time.monotonic()
+        n_swept = self._node.spool.sweep_incoming(
+            open_associations=self._node.scp.open_associations()
+        )
+        if n_swept:
+            log.info("%d partial objects of dropped transfers were removed", n_swept)
+        return False
+
+
+def _sweep_unanswered(spool: Spool, receipts: Receipts) -> None:
+    n_swept = spool.sweep_instances(receipts.hashes())
+    if n_swept:
+        log.info("%d objects that were never answered for were removed", n_swept)
+
+
+def _rules(settings: Settings) -> Rules:
+    return Rules(
+        ae_title=settings.node.ae_title,
+        peers=[
+            AllowedPeer(ae_title=one.ae_title, networks=one.addresses) for one in settings.scanners
+        ],
+        maximum_associations=settings.node.maximum_associations,
+    )
+
+
+def _scanners(settings: Settings) -> dict[str, Scanner]:
+    return {
+        one.ae_title: Scanner(
+            name=one.name, profile=Profile(quiet_s=one.quiet_s, expects=one.expects)
+        )
+        for one in settings.scanners
+    }

@@ -1,0 +1,86 @@
+"""A stand-in for a PACS: a storage SCP that takes everything and writes it durably.
+
+For the demo and for tests; it checks nothing, and it never overwrites.
+"""
+
+import logging
+import os
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+from typing import Final
+
+from pydicom.uid import UID
+
+from appliance.storage import free_bytes, fsync_folder
+from dicom_node.admission import Rules
+from dicom_node.contexts import archive_contexts
+from dicom_node.scp import Address, Announced, StorageSCP
+from dicom_node.spool import Spool, Transfer
+from dicom_node.status import CANNOT_UNDERSTAND, OUT_OF_RESOURCES, SUCCESS
+
+log = logging.getLogger(__name__)
+
+_INCOMING: Final = ".incoming"
+_MAXIMUM_ASSOCIATIONS: Final = 64
+
+
+@dataclass(slots=True, kw_only=True)
+class ArchivePeer:
+    """Writes each object to `<SOP Instance UID>.dcm`.
+
+    An object that comes again byte by byte leaves the file as it is; a different one under the
+    same UID is kept beside it as `<SOP Instance UID>.conflict-<n>.dcm`, for a test to find.
+    """
+
+    folder: Path
+    _scp: StorageSCP | None = field(default=None)
+
+    def start(self, *, ae_title: str, host: str, port: int) -> int:
+        """Listen, and give the bound port."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        spool = Spool(
+            self.folder / _INCOMING,
+            soft_free_bytes=0,
+            hard_free_bytes=0,
+            free_bytes=free_bytes,
+        )
+        self._scp = StorageSCP(
+            address=Address(ae_title=ae_title, host=host, port=port),
+            rules=Rules(ae_title=ae_title, peers=None, maximum_associations=_MAXIMUM_ASSOCIATIONS),
+            contexts=archive_contexts(),
+            spool=spool,
+            store=self._store,
+        )
+        return self._scp.start()
+
+    def stop(self) -> None:
+        """Stop listening."""
+        if self._scp is not None:
+            self._scp.stop()
+
+    def _store(self, announced: Announced, transfer: Transfer) -> int:
+        if not UID(announced.sop_instance_uid).is_valid:
+            return CANNOT_UNDERSTAND
+        transfer.make_durable()
+        if transfer.failure is not None:
+            return OUT_OF_RESOURCES
+        for target in self._names(announced.sop_instance_uid):
+            if target.exists() and target.read_bytes() == transfer.path.read_bytes():
+                break
+            try:
+                os.link(transfer.path, target)
+            except FileExistsError:
+                continue
+            break
+        fsync_folder(self.folder)
+        return SUCCESS
+
+    def _names(self, sop_instance_uid: str) -> "list[Path] | map[Path]":
+        return map(
+            self.folder.joinpath,
+            (
+                f"{sop_instance_uid}.dcm" if not n else f"{sop_instance_uid}.conflict-{n}.dcm"
+                for n in count()
+            ),
+        )

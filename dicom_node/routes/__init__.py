@@ -1,0 +1,1 @@
+"""The ways out: one module a kind of route."""

@@ -1,0 +1,196 @@
+"""A storage SCP: pynetdicom's state machine with our socket, reassembly and admission.
+
+The receiver for scanners and the stand-in for a PACS differ in whom they admit, in what they
+negotiate, and in what they do with an object that came whole.
+"""
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, cast
+
+from pynetdicom import AE, evt
+from pynetdicom.dimse_primitives import C_STORE
+from pynetdicom.events import Event
+from pynetdicom.presentation import PresentationContext
+
+from appliance.errors import ConfigError
+from dicom_node.admission import Request, Rules, admit
+from dicom_node.quiet import silence_libraries
+from dicom_node.spool import Spool, Transfer
+from dicom_node.status import SUCCESS
+from dicom_node.wire import MAXIMUM_PDU_BYTES, NodeHandler, NodeServer, spooling
+
+log = logging.getLogger(__name__)
+
+ACSE_TIMEOUT_S: Final = 10.0
+NETWORK_TIMEOUT_S: Final = 120.0
+DIMSE_TIMEOUT_S: Final = 30.0
+_NO_LIMIT: Final = 1_000_000
+"""The library counts connections; we count associations, so that silent sockets take no place."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Address:
+    """Where and as whom an SCP listens."""
+
+    ae_title: str
+    host: str
+    port: int
+    """0 takes any free one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Announced:
+    """What a C-STORE command said about its object."""
+
+    sop_class_uid: str
+    sop_instance_uid: str
+    transfer_syntax_uid: str
+
+
+Store = Callable[[Announced, Transfer], int]
+"""Keeps an object that came whole, and gives the DIMSE status."""
+
+
+class StorageSCP:
+    """Listens for associations and hands over what was stored.
+
+    Parameters
+    ----------
+    address
+        Where to listen.
+    rules
+        Who is admitted.
+    contexts
+        What is negotiated.
+    spool
+        Where data sets go while they come in.
+    store
+        Called in the association's thread for every object that came whole.
+    refused
+        Told in one sentence about a request that was not admitted.
+    prepare
+        Called once nobody else works on the spool, before the first connection.
+    """
+
+    def __init__(
+        self,
+        *,
+        address: Address,
+        rules: Rules,
+        contexts: list[PresentationContext],
+        spool: Spool,
+        store: Store,
+        refused: Callable[[str], None] = log.warning,
+        prepare: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._address = address
+        self._rules = rules
+        self._contexts = contexts
+        self._spool = spool
+        self._store = store
+        self._refused = refused
+        self._prepare = prepare
+        self._server: NodeServer | None = None
+
+    def start(self) -> int:
+        """Listen, and give the bound port.
+
+        Raises
+        ------
+        ConfigError
+            The address cannot be listened on, or another process works on the spool.
+        """
+        silence_libraries()
+        self._spool.own()
+        self._spool.sweep_incoming(open_associations=())
+        self._prepare()
+        try:
+            server = self._entity().make_server(
+                (self._address.host, self._address.port),
+                evt_handlers=[
+                    (evt.EVT_REQUESTED, self._on_requested),
+                    (evt.EVT_CONN_CLOSE, self._on_closed),
+                    (evt.EVT_C_STORE, self._on_store),
+                    (evt.EVT_C_ECHO, lambda _event: SUCCESS),
+                ],
+                server_class=NodeServer,
+                request_handler=type("Handler", (NodeHandler,), {"intake": self._spool}),
+            )
+        except OSError as error:
+            self._spool.disown()
+            place = f"{self._address.host}:{self._address.port}"
+            raise ConfigError(f"The node cannot listen on {place}.") from error
+        assert isinstance(server, NodeServer)  # noqa: S101  the class that was asked for
+        self._server = server
+        threading.Thread(target=server.serve_forever, args=(0.1,), name="scp", daemon=True).start()
+        return int(server.server_address[1])
+
+    def stop(self) -> None:
+        """Stop listening, abort what is open, and remove what was half received."""
+        self._listening().shutdown()
+        self._spool.sweep_incoming(open_associations=())
+        self._spool.disown()
+
+    def open_associations(self) -> frozenset[str]:
+        """Opaque names of the associations that are open."""
+        return frozenset(spooling(one).association for one in self._listening().active_associations)
+
+    def _entity(self) -> AE:
+        entity = AE(ae_title=self._address.ae_title)
+        entity.maximum_pdu_size = MAXIMUM_PDU_BYTES
+        entity.maximum_associations = _NO_LIMIT
+        entity.acse_timeout = ACSE_TIMEOUT_S
+        entity.network_timeout = NETWORK_TIMEOUT_S
+        entity.dimse_timeout = DIMSE_TIMEOUT_S
+        entity.supported_contexts = self._contexts
+        return entity
+
+    def _listening(self) -> NodeServer:
+        assert self._server is not None, "start() first"  # noqa: S101
+        return self._server
+
+    def _on_requested(self, event: Event) -> None:
+        association = event.assoc
+        request = association.requestor.primitive
+        assert request is not None  # noqa: S101  the event says that it came
+        refusal = admit(
+            Request(
+                calling_ae_title=request.calling_ae_title,
+                called_ae_title=request.called_ae_title,
+                address=association.requestor.address,
+                abstract_syntaxes=tuple(
+                    str(one.abstract_syntax) for one in request.presentation_context_definition_list
+                ),
+                n_open=sum(one.is_established for one in self._listening().active_associations),
+            ),
+            self._rules,
+            has_room=self._spool.takes_new(),
+        )
+        if refusal is None:
+            return
+        # pynetdicom looks at is_rejected after this handler; kill() waits until the PDU is out.
+        association.acse.send_reject(refusal.result, refusal.source, refusal.diagnostic)
+        association.kill()
+        address = association.requestor.address
+        self._refused(f"An association from {address} was rejected: {refusal.words}.")
+
+    def _on_closed(self, event: Event) -> None:
+        spooling(event.assoc).drop()
+
+    def _on_store(self, event: Event) -> int:
+        transfer = spooling(event.assoc).take()
+        request = cast("C_STORE", event.request)
+        try:
+            return self._store(
+                Announced(
+                    sop_class_uid=str(request.AffectedSOPClassUID),
+                    sop_instance_uid=str(request.AffectedSOPInstanceUID),
+                    transfer_syntax_uid=str(event.context.transfer_syntax),
+                ),
+                transfer,
+            )
+        finally:
+            self._spool.close(transfer)

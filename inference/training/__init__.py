@@ -1,0 +1,1 @@
+"""Training of the bundled models: seeded scripts, one command each (extra `training`)."""

@@ -1,0 +1,44 @@
+"""Train the artifact network: ``python -m inference.training.artifact --data DIR --out DIR``."""
+
+import argparse
+import logging
+from functools import partial
+from pathlib import Path
+
+from inference.training import fit, generated, network, scenes, sources
+
+CHANNELS = (12, 24, 48, 64, 96)
+CLASSES = 7
+SIDE_PX = 256
+
+
+def main() -> None:
+    """Train from real and generated tissue, and write OUT/model.onnx and OUT/weights.pt."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="folder that holds SOURCES.md")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--start", type=Path, help="weights.pt of an earlier run to go on from")
+    parser.add_argument("--steps", type=int, default=1400)
+    parser.add_argument("--seconds", type=float, default=3600.0)
+    parser.add_argument("--seed", type=int, default=7)
+    arguments = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    images = [*sources.load(arguments.data), *generated.load(share=2.5)]
+    schedule = fit.Schedule(
+        steps=arguments.steps,
+        batch=12,
+        learning_rate=4e-3,
+        class_weights=(1.0, 1.4, 1.2, 1.2, 1.2, 1.2, 1.2),
+        seed=arguments.seed,
+        seconds=arguments.seconds,
+    )
+    make = partial(scenes.scene, images=images, recipe=scenes.ARTIFACT_RECIPE)
+    trained = network.SmallUNet(CHANNELS, CLASSES)
+    if arguments.start is not None:
+        network.load(trained, arguments.start)
+    trained = fit.fit(trained, make, schedule)
+    network.save(trained, arguments.out, side_px=SIDE_PX, free_sides=False)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,118 @@
+"""The training loop that both networks share."""
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from copy import deepcopy
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional
+from torch.utils.data import DataLoader, IterableDataset
+
+from inference.training.network import SmallUNet
+from inference.training.sources import IGNORE, Labels, Rgb
+
+MakeScene = Callable[[np.random.Generator], tuple[Rgb, Labels]]
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Schedule:
+    """How long and how hard to train; `seconds` ends it early with what is there."""
+
+    steps: int
+    batch: int
+    learning_rate: float
+    class_weights: tuple[float, ...]
+    seed: int
+    seconds: float
+    loaders: int = 1
+    threads: int = 1
+
+
+class _Scenes(IterableDataset[tuple[torch.Tensor, torch.Tensor]]):  # type: ignore[misc]
+    """An endless stream of scenes; each loader process has its own seeded generator."""
+
+    def __init__(self, make: MakeScene, seed: int) -> None:
+        super().__init__()
+        self.make = make
+        self.seed = seed
+
+    def __iter__(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        cv2.setNumThreads(1)
+        worker = torch.utils.data.get_worker_info()
+        draw = np.random.default_rng((self.seed, worker.id if worker else 0))
+        while True:
+            rgb, labels = self.make(draw)
+            yield torch.from_numpy(rgb.copy()), torch.from_numpy(labels.astype(np.int64))
+
+
+def fit(network: SmallUNet, make: MakeScene, schedule: Schedule) -> SmallUNet:
+    """Train `network`; give the running average of its weights, ready to export.
+
+    The result depends on the seed, and on the clock only when `seconds` ends the run early.
+    """
+    torch.manual_seed(schedule.seed)
+    torch.set_num_threads(schedule.threads)
+    optimiser = torch.optim.AdamW(
+        network.parameters(), lr=schedule.learning_rate, weight_decay=1e-3
+    )
+    plan = torch.optim.lr_scheduler.OneCycleLR(
+        optimiser, max_lr=schedule.learning_rate, total_steps=schedule.steps, pct_start=0.15
+    )
+    average = deepcopy(network)
+    average.eval()
+    loader = DataLoader(
+        _Scenes(make, schedule.seed),
+        batch_size=schedule.batch,
+        num_workers=schedule.loaders,
+        multiprocessing_context="spawn",  # OpenCV's and BLAS's threads do not survive a fork
+    )
+    weights = torch.tensor(schedule.class_weights)
+    began, recent = time.monotonic(), 0.0
+    network.train()
+    for step, (pixels, labels) in zip(range(schedule.steps), loader, strict=False):
+        image = pixels.permute(0, 3, 1, 2).float() * (1 / 127.5) - 1
+        loss = _loss(network(image), labels, weights)
+        optimiser.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(network.parameters(), 2.0)
+        optimiser.step()
+        plan.step()
+        _follow(average, network, keep=min(0.995, 1 - 1 / (step + 2)))
+        recent = 0.98 * recent + 0.02 * float(loss.detach())
+        if step % 50 == 0:
+            log.info("step %d loss %.4f after %.0f s", step, recent, time.monotonic() - began)
+        if time.monotonic() - began > schedule.seconds:
+            log.warning("stopped by the clock at step %d of %d", step, schedule.steps)
+            break
+    return average
+
+
+def _loss(logits: torch.Tensor, labels: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+    """Cross entropy plus soft Dice over the classes that the batch shows."""
+    entropy = functional.cross_entropy(logits, labels, weights, ignore_index=IGNORE)
+    known = (labels != IGNORE).unsqueeze(1)
+    truth = functional.one_hot(labels.clamp(max=logits.shape[1] - 1), logits.shape[1])
+    truth = truth.permute(0, 3, 1, 2) * known
+    guess = torch.softmax(logits, dim=1) * known
+    overlap = (guess * truth).sum((0, 2, 3))
+    size = (guess + truth).sum((0, 2, 3))
+    shown = truth.sum((0, 2, 3)) > 0
+    dice = 1 - (2 * overlap + 1) / (size + 1)
+    return entropy + 0.5 * dice[shown].mean()
+
+
+def _follow(average: SmallUNet, network: SmallUNet, *, keep: float) -> None:
+    with torch.no_grad():
+        pairs = zip(average.state_dict().values(), network.state_dict().values(), strict=True)
+        for mean, now in pairs:
+            if mean.dtype.is_floating_point:
+                mean.mul_(keep).add_(now, alpha=1 - keep)
+            else:
+                mean.copy_(now)

@@ -1,0 +1,205 @@
+"""The report for outside: one item that is not on the list, and it does not leave."""
+
+import copy
+from io import BytesIO
+
+import pytest
+from pydicom import Dataset, dcmread
+
+from anonymizer.pseudonyms import Pseudonyms
+from anonymizer.release.belonging import walk
+from anonymizer.release.outside_sr import outside_report
+from anonymizer.release.restore import to_file
+from appliance.errors import DeliveryRefused
+from appliance.line import Verdict
+from inference.naming import Naming
+from inference.outside_sr import outside_sr
+from tests.anonymizer.release_parts import KEY, findings_of
+
+PSEUDONYMS = Pseudonyms(KEY)
+UNIVERSITY = PSEUDONYMS.for_recipient("university")
+REGISTRY = PSEUDONYMS.for_recipient("registry")
+NAMING = Naming(slide_id="s", revision=1, model_digests=("0" * 64,), settings_digest="0" * 64)
+
+
+def bare(verdict: Verdict = Verdict.ACCEPT) -> Dataset:
+    return dcmread(BytesIO(outside_sr(findings_of(verdict), NAMING)))
+
+
+def checked(report: Dataset, recipient: Pseudonyms = UNIVERSITY) -> Dataset:
+    return outside_report(report, patient="PATIENT", recipient=recipient)
+
+
+@pytest.mark.parametrize("verdict", list(Verdict))
+def test_the_report_that_inference_makes_passes_and_keeps_its_content(verdict):
+    report = bare(verdict)
+    made = checked(report)
+    assert len(made.ContentSequence) == len(report.ContentSequence)
+    assert made.ContentSequence[1].MeasuredValueSequence[0].NumericValue == 1.25
+    value = made.ContentSequence[0].ConceptCodeSequence[0].CodeValue
+    assert value == report.ContentSequence[0].ConceptCodeSequence[0].CodeValue
+
+
+def test_each_recipient_gets_uids_and_a_patient_of_its_own():
+    report, one, other = bare(), checked(bare()), checked(bare(), REGISTRY)
+    for keyword in ("SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "PatientID"):
+        values = {report[keyword].value, one[keyword].value, other[keyword].value}
+        assert len(values) == 3, keyword
+    assert one.PatientID != "PATIENT"
+
+
+def test_the_same_report_gives_the_same_bytes():
+    assert to_file(checked(bare())) == to_file(checked(bare()))
+
+
+def test_no_date_but_the_constant_one_is_left():
+    for element in walk(checked(bare())):
+        if element.VR in {"DA", "DT"}:
+            assert element.value in {"", "19000101"}
+
+
+def add(keyword, value):
+    def change(report):
+        setattr(report, keyword, value)
+
+    return change
+
+
+def add_item(**values):
+    def change(report):
+        item = copy.deepcopy(report.ContentSequence[0])
+        for keyword, value in values.items():
+            setattr(item, keyword, value)
+        report.ContentSequence.append(item)
+
+    return change
+
+
+def private(report):
+    report.add_new(0x00091001, "LO", "secret")
+
+
+def foreign_code(report):
+    report.ContentSequence[0].ConceptCodeSequence[0].CodeValue = "hidden"
+
+
+def extra_in_code(report):
+    report.ContentSequence[0].ConceptCodeSequence[0].CodingSchemeVersion = "secret"
+
+
+def free_text(report):
+    model = report.ContentSequence[-1]
+    model.ContentSequence[0].TextValue = "Zebrafinch, born 1950"
+
+
+def text_of_other_concept(report):
+    model = report.ContentSequence[-1]
+    model.ContentSequence[0].ConceptNameCodeSequence[0].CodeValue = "111050"
+
+
+def nested_deep(report):
+    item = report.ContentSequence[-1]
+    for _ in range(5):
+        inner = copy.deepcopy(report.ContentSequence[-1])
+        item.ContentSequence = [inner]
+        item = inner
+
+
+def many(report):
+    report.ContentSequence = [copy.deepcopy(report.ContentSequence[0]) for _ in range(100)]
+
+
+def number(value, unit="mm2"):
+    def change(report):
+        measured = report.ContentSequence[1].MeasuredValueSequence[0]
+        measured.NumericValue = value
+        measured.MeasurementUnitsCodeSequence[0].CodeValue = unit
+
+    return change
+
+
+def qualified_number(report):
+    measured = report.ContentSequence[1].MeasuredValueSequence[0]
+    measured.FloatingPointValue = 0.123456789
+
+
+def reference() -> Dataset:
+    item = Dataset()
+    item.ReferencedSOPClassUID = "1.2.840.10008.5.1.4.1.1.77.1.6"
+    item.ReferencedSOPInstanceUID = "1.2.3"
+    return item
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        add("PatientName", "Zebrafinch"),
+        add("PatientID", "1"),
+        add("PatientBirthDate", "19500102"),
+        add("StudyDate", "20240506"),
+        add("ContentTime", "101112"),
+        add("ContentDate", ["19000101", "20240506"]),
+        add("StationName", "scanner 3"),
+        add("InstitutionName", "Hospital"),
+        add("DeviceSerialNumber", "12345"),
+        add("SoftwareVersions", "1.0"),
+        add("StudyDescription", "biopsy"),
+        add("ContainerIdentifier", "C1"),
+        add("FrameOfReferenceUID", "1.2.3"),
+        add("TimezoneOffsetFromUTC", "+0100"),
+        add("Modality", "SM"),
+        add("SOPClassUID", "1.2.840.10008.5.1.4.1.1.77.1.6"),
+        add("CurrentRequestedProcedureEvidenceSequence", [reference()]),
+        add("PerformedProcedureCodeSequence", [reference()]),
+        private,
+        foreign_code,
+        extra_in_code,
+        free_text,
+        text_of_other_concept,
+        nested_deep,
+        many,
+        number("-1"),
+        number("1.5", "um"),
+        qualified_number,
+        add_item(ValueType="SCOORD", GraphicData=[1.0, 2.0]),
+        add_item(ValueType="IMAGE", ReferencedSOPSequence=[reference()]),
+        add_item(ValueType="UIDREF", UID="1.2.3"),
+        add_item(ValueType="PNAME", PersonName="Zebrafinch"),
+        add_item(ValueType="DATE", Date="20240506"),
+        add_item(ValueType="COMPOSITE", ReferencedSOPSequence=[reference()]),
+        add_item(ObservationDateTime="20240506101112"),
+        add_item(TextValue="extra"),
+        add_item(ReferencedContentItemIdentifier=[1, 2]),
+        add_item(RelationshipType="INFERRED FROM"),
+    ],
+)
+def test_anything_that_is_not_on_the_list_stops_the_report(change):
+    report = bare()
+    change(report)
+    with pytest.raises(DeliveryRefused) as refusal:
+        checked(report)
+    assert "Zebrafinch" not in str(refusal.value)
+    assert "1950" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("keyword", ["SOPInstanceUID", "StudyInstanceUID", "ContentSequence"])
+def test_a_report_without_what_it_needs_is_refused(keyword):
+    report = bare()
+    if keyword == "ContentSequence":
+        del report.ContentSequence[0].ConceptCodeSequence
+    else:
+        del report[keyword]
+    with pytest.raises(DeliveryRefused):
+        checked(report)
+
+
+def test_the_report_for_outside_satisfies_the_validator(require_tool, tmp_path):
+    import subprocess
+
+    path = tmp_path / "outside.dcm"
+    path.write_bytes(to_file(checked(bare())))
+    done = subprocess.run(
+        [require_tool("dciodvfy"), str(path)], capture_output=True, text=True, check=False
+    )
+    lines = (done.stdout + done.stderr).splitlines()
+    assert [line for line in lines if line.startswith("Error")] == []

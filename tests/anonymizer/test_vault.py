@@ -1,0 +1,147 @@
+"""The vault: unreadable when stolen, useless when rows are moved, and it forgets no tile."""
+
+import sqlite3
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+
+from appliance.errors import IdentityDoubt, IncompleteSlide
+from appliance.sealing import CellCipher
+from appliance.stores.database import open_engine
+from appliance.stores.vault import Batch, Sampling, Vault
+from appliance.stores.vault_schema import metadata
+
+CANARY = b"ZEBRAFINCH"
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "vault.db"
+
+
+@pytest.fixture
+def engine(path):
+    engine = open_engine(f"sqlite:///{path}", store="vault")
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def vault(engine):
+    return Vault(engine, CellCipher(key=bytes(range(32))))
+
+
+def sampling(recipient: str = "university", **changes) -> Sampling:
+    values = {
+        "container": "CONTAINER",
+        "recipient": recipient,
+        "patient": "PATIENT",
+        "slide_id": "slide-1",
+        "plan_digest": "0" * 64,
+        "n_tiles": 2,
+        "placements": b"[" + CANARY + b"]",
+    }
+    return Sampling(**(values | changes))
+
+
+def test_the_migrations_and_the_tables_agree(engine):
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection)
+        assert compare_metadata(context, metadata) == []
+
+
+def test_the_file_holds_nothing_in_clear(vault, engine, path):
+    vault.put_identity("slide-1", CANARY * 100, source="slide-1@token")
+    vault.sample(sampling(), route="tiles", tiles={"t1": CANARY * 100})
+    vault.keep_manifest("parcel", CANARY * 100)
+    engine.dispose()
+    for file in path.parent.glob("vault.db*"):
+        assert CANARY not in file.read_bytes()
+
+
+def test_an_identity_comes_back(vault):
+    vault.put_identity("slide-1", b"sealed", source="slide-1@token")
+    assert vault.identity("slide-1") == b"sealed"
+    assert vault.identity_source("slide-1") == "slide-1@token"
+
+
+def test_a_later_revision_replaces_the_identity(vault):
+    vault.put_identity("slide-1", b"first", source="slide-1@a")
+    vault.put_identity("slide-1", b"second", source="slide-1@b")
+    assert vault.identity("slide-1") == b"second"
+
+
+def test_a_slide_without_identity_says_so(vault):
+    assert vault.identity_source("slide-1") is None
+    with pytest.raises(IncompleteSlide):
+        vault.identity("slide-1")
+
+
+@pytest.mark.parametrize(
+    "swap",
+    [
+        "UPDATE identity SET sealed = (SELECT sealed FROM identity WHERE slide_id = 'slide-2')",
+        "UPDATE identity SET slide_id = CASE slide_id WHEN 'slide-1' THEN 'x' ELSE 'slide-1' END",
+        "UPDATE identity SET sealed = x'00' WHERE slide_id = 'slide-1'",
+    ],
+)
+def test_a_row_swapped_by_hand_does_not_open(vault, path, swap):
+    vault.put_identity("slide-1", b"one", source="slide-1@a")
+    vault.put_identity("slide-2", b"two", source="slide-2@a")
+    connection = sqlite3.connect(path)
+    with connection:
+        connection.execute(swap)
+    connection.close()
+    with pytest.raises(IdentityDoubt):
+        vault.identity("slide-1")
+
+
+def test_a_recipient_gets_tiles_or_reports_of_a_container_never_both(vault):
+    assert vault.grant("CONTAINER", "university", "tiles")
+    assert vault.grant("CONTAINER", "university", "tiles")
+    assert not vault.grant("CONTAINER", "university", "outside_sr")
+    assert vault.grant("CONTAINER", "registry", "outside_sr")
+    assert vault.grant("OTHER", "university", "outside_sr")
+
+
+def test_a_container_is_sampled_once_for_a_recipient_for_ever(vault):
+    assert vault.sample(sampling(), route="tiles", tiles={"t1": b"1", "t2": b"2"})
+    assert not vault.sample(
+        sampling(slide_id="rescan"), route="tiles", tiles={"t3": b"3", "t4": b"4"}
+    )
+    assert [tile.tile_id for tile in vault.waiting_tiles("tiles")] == ["t1", "t2"]
+    assert vault.samplings("CONTAINER") == (sampling(),)
+
+
+def test_what_a_patient_gave_is_counted_over_all_containers(vault):
+    vault.sample(sampling(), route="tiles", tiles={"t1": b"1"})
+    vault.sample(sampling(container="OTHER", n_tiles=5), route="tiles", tiles={"t2": b"1"})
+    assert vault.given("PATIENT", "university") == 7
+    assert vault.given("PATIENT", "registry") == 0
+
+
+def test_a_tile_goes_into_one_batch_only(vault):
+    vault.sample(sampling(), route="tiles", tiles={"t1": b"1", "t2": b"2"})
+    first = Batch(parcel_id="p1", route="tiles", made_at=1.0)
+    assert vault.make_batch(first, ["t1", "t2"])
+    assert not vault.make_batch(Batch(parcel_id="p2", route="tiles", made_at=2.0), ["t2"])
+    assert vault.open_batches("tiles") == (first,)
+    assert vault.batch_tiles("p1") == {"t1": b"1", "t2": b"2"}
+    assert vault.waiting_tiles("tiles") == ()
+
+
+def test_a_closed_batch_keeps_no_pixels_but_the_ledger_remembers(vault):
+    vault.sample(sampling(), route="tiles", tiles={"t1": b"1", "t2": b"2"})
+    vault.make_batch(Batch(parcel_id="p1", route="tiles", made_at=1.0), ["t1", "t2"])
+    vault.close_batch("p1")
+    assert vault.open_batches("tiles") == ()
+    assert vault.batch_tiles("p1") == {}
+    assert len(vault.samplings("CONTAINER")) == 1
+
+
+def test_a_manifest_comes_back_and_is_none_before(vault):
+    assert vault.manifest("p1") is None
+    vault.keep_manifest("p1", b"one")
+    vault.keep_manifest("p1", b"two")
+    assert vault.manifest("p1") == b"two"

@@ -1,0 +1,277 @@
+"""From objects to slides on the line: complete, late, doubtful, forced, scanned again."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from pydicom import dcmread
+from pydicom.uid import generate_uid
+
+from appliance.control import Operator
+from appliance.errors import ForbiddenAction
+from appliance.line import Role, Stage
+from appliance.sealing import open_sealed
+from appliance.slides.identity import SealedIdentity
+from appliance.storage import Root
+from dicom_node import node as node_module
+from dicom_node.sender import outgoing, send
+from tests.dicom_node.conftest import Hospital, wait_until
+from tests.dicom_node.objects import Image, write
+from tests.dicom_node.raw import RawScanner
+
+OPERATOR = Operator(name="technician", role=Role.TECHNICIAN)
+
+
+def _send(hospital: Hospital, folder: Path, *images: Image) -> None:
+    send([outgoing(write(one, folder)) for one in images], hospital.endpoint)
+
+
+def _folder(hospital: Hospital, zone: str) -> Path:
+    name = hospital.journal.board.folder(hospital.slide().slide_id, Stage.ASSEMBLE)
+    assert name is not None
+    return Root(hospital.settings.storage.root).zone(zone) / name
+
+
+def _ask(hospital: Hospital, command: str, **arguments: str) -> dict[str, object]:
+    slide_id = hospital.slide().slide_id
+    run = node_module.commands(hospital.node)[command].run
+    return run(OPERATOR, {"slide_id": slide_id, **arguments})
+
+
+def test_a_slide_is_assembled_after_the_quiet_time(
+    hospital: Hospital, tmp_path: Path, slide_images: list[Image]
+) -> None:
+    _send(hospital, tmp_path, *slide_images)
+    wait_until(lambda: not hospital.node.scp.open_associations())
+    hospital.look()
+    assert hospital.slide().state == "receiving"
+    assert hospital.slide().words == "4 objects, 0 MB"
+    hospital.pass_time(59)
+    hospital.look()
+    assert hospital.slide().state == "receiving"
+    hospital.pass_time(2)
+    hospital.look()
+    assert hospital.slide().state == "waiting"
+    hospital.work()
+    assert hospital.slide().stage == "deidentify"
+    assert hospital.slide().scanner == "scanner-1"
+
+
+def test_the_published_folder_links_the_objects_finest_level_first(
+    hospital: Hospital, tmp_path: Path, slide_images: list[Image]
+) -> None:
+    _send(hospital, tmp_path, *reversed(slide_images))
+    hospital.settle()
+    hospital.work()
+    folder = _folder(hospital, "original")
+    table = json.loads((folder / "slide.json").read_text())
+    assert [one["flavour"] for one in table["instances"]] == [
+        "VOLUME", "VOLUME", "LABEL", "OVERVIEW",
+    ]  # fmt: skip
+    assert dcmread(folder / "0000.dcm").SOPInstanceUID == slide_images[0].uid
+    assert (folder / "0000.dcm").stat().st_nlink == 2
+
+
+def test_the_identity_is_sealed_for_release_only(
+    hospital: Hospital, tmp_path: Path, slide_images: list[Image]
+) -> None:
+    _send(hospital, tmp_path, *slide_images)
+    hospital.settle()
+    hospital.work()
+    (sealed,) = _folder(hospital, "sealed").iterdir()
+    content = sealed.read_bytes()
+    assert b"Canary" not in content
+    opened = open_sealed(hospital.seal_key, content, hospital.slide().slide_id)
+    identity = SealedIdentity.from_bytes(opened)
+    assert identity.dataset().PatientName == "Canary^Patient"
+    assert {one.sop_instance_uid for one in identity.instances} == {one.uid for one in slide_images}
+
+
+def test_the_expected_images_make_it_complete_when_the_association_ends(tmp_path: Path) -> None:
+    hospital = Hospital(tmp_path, expects=("VOLUME", "VOLUME", "LABEL"))
+    try:
+        base = Image()
+        _send(hospital, tmp_path / "a", base, replace(base, uid=generate_uid(), flavour="LABEL"))
+        wait_until(lambda: not hospital.node.scp.open_associations())
+        hospital.look()
+        assert hospital.slide().state == "receiving"
+        _send(hospital, tmp_path / "a", replace(base, uid=generate_uid(), rows=16))
+        wait_until(lambda: not hospital.node.scp.open_associations())
+        hospital.look()
+        assert hospital.slide().state == "waiting"
+    finally:
+        hospital.node.scp.stop()
+
+
+def test_a_transfer_in_flight_holds_its_slide(
+    hospital: Hospital, tmp_path: Path, slide_images: list[Image]
+) -> None:
+    _send(hospital, tmp_path, *slide_images)
+    late = replace(slide_images[0], uid=generate_uid(), frame_bytes=200_000)
+    wire = RawScanner(hospital.port)
+    wire.start_store(write(late, tmp_path / "late"), share=0.5)
+    wait_until(lambda: any(one.instance() for one in hospital.node.spool.in_flight()))
+    hospital.pass_time(1000)
+    hospital.look()
+    assert hospital.slide().state == "receiving"
+    wire.close()
+    wait_until(lambda: not hospital.node.scp.open_associations())
+    hospital.look()
+    assert hospital.slide().state == "waiting"
+
+
+def test_another_slide_in_flight_holds_nobody_else(
+    hospital: Hospital, tmp_path: Path, slide_images: list[Image]
+) -> None:
+    _send(hospital, tmp_path, *slide_images)
+    wire = RawScanner(hospital.port)
+    wire.start_store(write(Image(frame_bytes=200_000), tmp_path / "other"), share=0.5)
+    wait_until(lambda: any(one.instance() for one in hospital.node.spool.in_flight()))
+    hospital.pass_time(61)
+    hospital.look()
+    assert hospital.slide().state == "waiting"
+    wire.close()
+
+
+def test_a_late_level_makes_a_new_revision(
+    hospital: Hospital, tmp_path: Path, slide_images: list[Image]
+) -> None:
+    _send(hospital, tmp_path, *slide_images)
+    hospital.settle()
+    hospital.work()
+    first = _folder(hospital, "original")
+    _send(hospital, tmp_path / "late", replace(slide_images[0], uid=generate_uid(), rows=8))
+    hospital.settle()
+    hospital.work()
+    assert hospital.slide().revision == 2
+    assert hospital.slide().stage == "deidentify"
+    assert len(list(_folder(hospital, "original").glob("*.dcm"))) == 5
+    assert len(list(first.glob("*.dcm"))) == 4
+
+
+def test_a_rescan_of_the_container_is_a_slide_that_supersedes(
+    hospital: Hospital, tmp_path: Path, slide_images: list[Image]
+) -> None:
+    _send(hospital, tmp_path / "first", *slide_images)
+    hospital.settle()
+    hospital.work()
+    space = {"series": generate_uid(), "frame_of_reference": generate_uid()}
+    again = [
+        replace(one, uid=generate_uid(), acquired="20260102120000", **space) for one in slide_images
+    ]
+    _send(hospital, tmp_path / "second", *reversed(again))
+    hospital.settle()
+    hospital.work()
+    first, second = hospital.slides()
+    assert second.supersedes == first.slide_id
+    assert (first.revision, second.revision) == (1, 1)
+    assert first.stage == second.stage == "deidentify"
+
+
+def test_an_open_concatenation_waits_and_is_set_aside_in_the_end(
+    hospital: Hospital, tmp_path: Path
+) -> None:
+    parts = [Image(concatenation="1.2.3", part=number, parts=3, n_frames=8) for number in (1, 2, 3)]
+    parts = [replace(parts[0], uid=generate_uid(), part=one.part) for one in parts]
+    _send(hospital, tmp_path, parts[0], parts[2])
+    hospital.settle(61)
+    assert hospital.slide().state == "receiving"
+    hospital.settle(200)
+    hospital.work()
+    assert hospital.slide().state == "aside"
+    assert hospital.slide().error == "2 of 3 parts of a level came."
+    _send(hospital, tmp_path, parts[1])
+    hospital.settle()
+    hospital.work()
+    assert hospital.slide().stage == "deidentify"
+
+
+def test_missing_frames_wait_until_an_operator_forces(hospital: Hospital, tmp_path: Path) -> None:
+    _send(hospital, tmp_path, Image(n_frames=5))
+    hospital.settle()
+    assert hospital.slide().state == "receiving"
+    _ask(hospital, "force_complete")
+    hospital.look()
+    hospital.work()
+    assert hospital.slide().stage == "deidentify"
+
+
+def test_an_incomplete_slide_that_was_set_aside_goes_on_when_forced(
+    hospital: Hospital, tmp_path: Path
+) -> None:
+    _send(hospital, tmp_path, Image(n_frames=5))
+    hospital.settle(1000)
+    hospital.work()
+    assert hospital.slide().error_code == "incomplete-slide"
+    _ask(hospital, "force_complete")
+    hospital.work()
+    assert hospital.slide().stage == "deidentify"
+
+
+def test_a_label_alone_is_no_slide(hospital: Hospital, tmp_path: Path) -> None:
+    _send(hospital, tmp_path, Image(flavour="LABEL"))
+    hospital.settle(1000)
+    hospital.work()
+    assert hospital.slide().error == "No VOLUME image came."
+
+
+@pytest.mark.parametrize(("keep", "marker"), [("first", 0), ("newest", 9)])
+def test_an_operator_settles_a_conflict(
+    hospital: Hospital, tmp_path: Path, keep: str, marker: int
+) -> None:
+    image = Image()
+    _send(hospital, tmp_path, image)
+    _send(hospital, tmp_path, replace(image, marker=9))
+    hospital.settle()
+    hospital.work()
+    assert hospital.slide().state == "aside"
+    with pytest.raises(ForbiddenAction, match="first or newest"):
+        _ask(hospital, "settle_conflict")
+    _ask(hospital, "settle_conflict", keep=keep)
+    hospital.work()
+    assert hospital.slide().stage == "deidentify"
+    (kept,) = _folder(hospital, "original").glob("*.dcm")
+    assert bytes([0xFF, 0xD8]) + bytes([marker]) * 4 in kept.read_bytes()
+    assert len(hospital.stored_files()) == 2
+
+
+def test_a_conflict_that_comes_late_sets_the_slide_aside(
+    hospital: Hospital, tmp_path: Path
+) -> None:
+    image = Image()
+    _send(hospital, tmp_path, image)
+    hospital.settle()
+    hospital.work()
+    _send(hospital, tmp_path, replace(image, marker=3))
+    hospital.settle()
+    hospital.work()
+    assert hospital.slide().state == "aside"
+    assert hospital.slide().revision == 2
+
+
+def test_a_restart_between_receipt_and_journal_loses_nothing(
+    hospital: Hospital, tmp_path: Path, slide_images: list[Image]
+) -> None:
+    _send(hospital, tmp_path, *slide_images)
+    hospital.node.scp.stop()
+    hospital.start()
+    hospital.settle()
+    hospital.node.scp.stop()
+    hospital.start()
+    hospital.look()
+    hospital.work()
+    assert hospital.slide().stage == "deidentify"
+    assert hospital.slide().revision == 1
+
+
+def test_a_restart_sweeps_what_was_never_answered_for(
+    hospital: Hospital, tmp_path: Path, slide_images: list[Image]
+) -> None:
+    _send(hospital, tmp_path, *slide_images)
+    hospital.node.scp.stop()
+    (hospital.node.spool.instances / ("0" * 64 + ".dcm")).write_bytes(b"no receipt")
+    (hospital.node.spool.incoming / "half.part").write_bytes(b"half")
+    hospital.start()
+    assert len(hospital.stored_files()) == 4
+    assert hospital.partial_files() == []

@@ -1,0 +1,59 @@
+"""The commands print what they say and end with the exit code they promise."""
+
+import argparse
+import json
+from pathlib import Path
+
+import pytest
+
+from appliance.errors import UnsuitableSlide
+from inference import bundle
+from inference.commands import register
+from inference.manifest import digest_of
+
+
+def run(*words: str, settings: Path | None = None) -> int:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--settings", type=Path, default=settings)
+    register(parser.add_subparsers())
+    arguments = parser.parse_args(list(words))
+    return int(arguments.run(arguments))
+
+
+def test_analyze_writes_everything_and_prints_the_verdict(
+    slide: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("analyze", str(slide), str(tmp_path / "out"), "--workers", "2") == 0
+    shown = capsys.readouterr().out
+    assert "mm²" in shown
+    assert "out of focus" in shown
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    assert {"sr.dcm", "seg.dcm", "slide_picture.png", "summary.json", "findings.json"} <= names
+
+
+def test_analyze_refuses_a_folder_without_a_slide(tmp_path: Path) -> None:
+    with pytest.raises(UnsuitableSlide, match="no DICOM file"):
+        run("analyze", str(tmp_path), str(tmp_path / "out"))
+
+
+def test_models_list_gives_the_lines_to_pin(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("models", "list", "--json") == 0
+    listed = {model["name"]: model for model in json.loads(capsys.readouterr().out)}
+    assert set(listed) == {"tissue", "artifact"}
+    assert listed["tissue"]["digest"] == f"sha256:{digest_of(bundle.BUNDLED / 'tissue')}"
+    assert run("models", "list") == 0
+    assert 'folder = "bundled:tissue"' in capsys.readouterr().out
+
+
+def test_models_check_runs_each_model(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pinned = "\n".join(
+        f'[[inference.models]]\nfolder = "bundled:{folder.name}"\n'
+        f'digest = "sha256:{digest_of(folder)}"\n'
+        for folder in bundle.bundled_models()
+    )
+    settings = tmp_path / "coverslip.toml"
+    settings.write_text(
+        f'[storage]\nroot = "{tmp_path}"\n[keys]\nfolder = "{tmp_path}"\n{pinned}', encoding="utf-8"
+    )
+    assert run("models", "check", settings=settings) == 0
+    assert capsys.readouterr().out.count("good, runs on the") == 2

@@ -1,0 +1,176 @@
+"""The bundled models load, keep their contract, and reach what their manifests promise."""
+
+import tomllib
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from appliance.slides.classes import SlideClass
+from appliance.synthetic import artifacts
+from inference.engine import CPU, Session
+from inference.manifest import load_model
+from inference.training import generated, heldout, outlined, scenes
+from inference.training.evaluate import Network, Overlap
+
+MODELS = Path(__file__).parents[2] / "inference" / "models"
+each_model = pytest.mark.parametrize(("name", "classes"), [("tissue", 2), ("artifact", 7)])
+Rgb = npt.NDArray[np.uint8]
+
+
+@pytest.fixture(scope="module")
+def artifact_network() -> Network:
+    return Network(MODELS / "artifact")
+
+
+@pytest.fixture(scope="module")
+def tissue_network() -> Network:
+    return Network(MODELS / "tissue")
+
+
+@pytest.fixture(scope="module")
+def clean_tissue() -> tuple[Rgb, npt.NDArray[np.bool_]]:
+    """Generated tissue that training never saw, at 2 um/px, and where it is tissue."""
+    picture = generated.load(share=1.0, pictures=1, seed=700)[0]
+    side = 704
+    rgb = picture.rgb[: 2 * side, : 2 * side].reshape(side, 2, side, 2, 3).mean(axis=(1, 3))
+    return np.rint(rgb).astype(np.uint8), picture.labels[: 2 * side : 2, : 2 * side : 2] == 1
+
+
+@each_model
+def test_a_model_turns_pixels_into_probabilities(name: str, classes: int) -> None:
+    session = Session(load_model(MODELS / name), device=CPU)
+    pixels = np.random.default_rng(1).integers(0, 256, (3, 256, 256, 3), np.uint8)
+    probability = session.run(pixels)
+    assert probability.shape == (3, 256, 256, classes)
+    assert probability.dtype == np.float32
+    assert np.abs(probability.sum(axis=-1) - 1).max() < 1e-4
+
+
+@each_model
+def test_a_picture_gets_the_same_answer_alone_and_in_a_batch(name: str, classes: int) -> None:
+    session = Session(load_model(MODELS / name), device=CPU)
+    pixels = np.random.default_rng(2).integers(0, 256, (2, 256, 256, 3), np.uint8)
+    together = session.run(pixels)
+    assert together.shape[-1] == classes
+    assert np.abs(together[1] - session.run(pixels[1:])[0]).max() < 1e-4
+
+
+def test_the_tissue_model_takes_any_sides_that_are_multiples_of_32() -> None:
+    session = Session(load_model(MODELS / "tissue"), device=CPU)
+    assert session.run(np.zeros((1, 96, 224, 3), np.uint8)).shape == (1, 96, 224, 2)
+
+
+@each_model
+def test_a_manifest_tells_measured_figures_of_real_and_painted_images(
+    name: str, classes: int
+) -> None:
+    model = load_model(MODELS / name)
+    assert len(model.classes) == classes
+    assert model.licence == "Apache-2.0"
+    assert any(row.data.startswith("real") for row in model.accuracy)
+    assert any(row.data.startswith("synthetic") for row in model.accuracy)
+    assert all(row.n > 0 for row in model.accuracy)
+
+
+def test_the_artifact_classes_are_those_of_the_class_map() -> None:
+    model = load_model(MODELS / "artifact")
+    assert [item.name for item in model.classes] == [item.key for item in SlideClass]
+    manifest = tomllib.loads((MODELS / "artifact" / "model.toml").read_text())
+    assert all({"value", "scheme", "meaning"} == set(item["code"]) for item in manifest["classes"])
+
+
+def test_clean_generated_tissue_raises_no_alarm(
+    artifact_network: Network, clean_tissue: tuple[Rgb, npt.NDArray[np.bool_]]
+) -> None:
+    rgb, tissue = clean_tissue
+    guess = artifact_network.tiled(rgb)
+    assert (guess[tissue] > SlideClass.TISSUE).mean() < 0.02
+    assert (guess[tissue] == SlideClass.TISSUE).mean() > 0.9
+
+
+SPOILERS: dict[str, tuple[artifacts.Artifact, float]] = {
+    "pen": (
+        artifacts.Pen(points_um=((100, 300), (1300, 900)), width_um=220.0, colour="blue", seed=11),
+        0.6,
+    ),
+    "fold": (
+        artifacts.Fold(start_um=(150, 200), end_um=(1250, 1000), width_um=110.0, seed=12),
+        0.3,
+    ),
+    "bubble": (artifacts.Bubble(centre_um=(700, 700), radius_um=(380, 330), seed=13), 0.4),
+    "dark_spot": (artifacts.DarkSpot(centre_um=(700, 600), radius_um=110.0, seed=14), 0.5),
+    "out_of_focus": (
+        artifacts.OutOfFocus(centre_um=(700, 700), radius_um=(450, 420), sigma_um=9.0, seed=15),
+        0.6,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SPOILERS)
+def test_a_painted_artifact_is_found(
+    name: str,
+    artifact_network: Network,
+    clean_tissue: tuple[Rgb, npt.NDArray[np.bool_]],
+) -> None:
+    spoiler, least_iou = SPOILERS[name]
+    rgb, tissue = clean_tissue
+    painted, classes = artifacts.paint(rgb, [spoiler], um_px=2.0)
+    truth = classes > 0
+    if name in {"fold", "out_of_focus"}:
+        truth &= tissue
+    guess = artifact_network.tiled(painted) == SlideClass[name.upper()]
+    assert (guess & truth).sum() / (guess | truth).sum() > least_iou
+
+
+def test_generated_tissue_is_told_from_glass(tissue_network: Network) -> None:
+    draw = np.random.default_rng(5)
+    images = generated.load(share=1.0, pictures=2, seed=710)
+    overlap = Overlap()
+    for _ in range(12):
+        rgb, labels = scenes.scene(draw, images, scenes.TISSUE_RECIPE)
+        overlap.add(tissue_network.tissue(rgb), labels == 1)
+    iou, _, recall = (figure.value for figure in overlap.figures("", 12, ""))
+    assert iou > 0.75
+    assert recall > 0.85
+
+
+def test_real_black_pen_is_found(shared_data: Path, artifact_network: Network) -> None:
+    black = [example for example in heldout.pens(shared_data) if "black" in example.name]
+    guess, truth = artifact_network.tiled(black[0].rgb) == SlideClass.PEN, black[0].truth > 0
+    assert (guess & truth).sum() / (guess | truth).sum() > 0.8
+
+
+def test_real_tissue_raises_no_alarm(shared_data: Path, artifact_network: Network) -> None:
+    shares = {
+        example.name: float((artifact_network.tiled(example.rgb) > SlideClass.TISSUE).mean())
+        for example in [*heldout.clean(shared_data), *heldout.wsi_qa(shared_data, "artifact-free")]
+    }
+    assert np.mean(list(shares.values())) < 0.02
+    assert np.median(list(shares.values())) < 0.002
+
+
+def test_the_real_section_outlined_by_hand_is_found(
+    shared_data: Path, tissue_network: Network
+) -> None:
+    example = outlined.by_hand(shared_data)
+    guess, truth = tissue_network.tissue(example.rgb), example.truth == 1
+    assert (guess & truth).sum() / (guess | truth).sum() > 0.85
+
+
+@pytest.mark.parametrize(("kind", "judged"), [("blur", 6), ("fold", 2)])
+def test_the_manifest_tells_the_truth_about_real_images(
+    kind: str, judged: int, shared_data: Path, artifact_network: Network
+) -> None:
+    overlap = Overlap()
+    for example in heldout.wsi_qa(shared_data, kind):
+        overlap.add(artifact_network.tiled(example.rgb) == judged, example.truth == judged)
+    iou = next(overlap.figures("", 5, "")).value
+    promised = {
+        row.value
+        for row in load_model(MODELS / "artifact").accuracy
+        if f"WSI-QA {kind}" in row.data and row.metric.endswith("IoU")
+    }
+    assert len(promised) == 1
+    assert iou == pytest.approx(promised.pop(), abs=0.02)

@@ -1,0 +1,135 @@
+"""A whole appliance with its peers, as processes of its own, for tests that push slides through."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+
+from appliance.control import call
+from appliance.daemon import open_journal
+from appliance.demo.site import Site, make_site, start_command
+from appliance.errors import ApplianceError
+from appliance.line import SlideStatus, Stage, State
+from appliance.settings import Settings, load
+from appliance.storage import Root
+from appliance.stores.board import Board
+from appliance.supervisor import Supervisor
+
+LIMIT_S = 90.0
+LEASE_S = 3.0
+
+
+def wait_for(condition: Callable[[], bool], what: str, *, limit_s: float = LIMIT_S) -> None:
+    """Wait for a condition, looking often; fail with words when the limit is reached."""
+    deadline = time.monotonic() + limit_s
+    while not condition():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"waited {limit_s:.0f} s in vain: {what}")
+        time.sleep(0.005)
+
+
+class ApplianceSite:
+    """The demo's hospital with short leases, under the test's control."""
+
+    def __init__(self, folder: Path, *, edit: Callable[[str], str] = lambda text: text) -> None:
+        self.site: Site = make_site(folder)
+        text = self.site.settings_file.read_text()
+        self.site.settings_file.write_text(edit(text) + f"\n[journal]\nlease_s = {LEASE_S}\n")
+        self.settings: Settings = load(self.site.settings_file)
+        self.root = Root(self.site.root)
+        self.supervisor = Supervisor(settings_file=self.site.settings_file, quiet=True)
+        self.board: Board = open_journal(self.settings).board
+        self._ending = ExitStack()
+
+    def __enter__(self) -> "ApplianceSite":
+        for ae_title, port, folder in (
+            ("PACS", self.site.pacs_port, self.site.pacs),
+            ("REGISTRY", self.site.registry_port, self.site.registry),
+        ):
+            words = ["peer", "--ae", ae_title, "--port", str(port), "--folder", str(folder)]
+            peer = start_command(words)
+            self._ending.callback(peer.wait)
+            self._ending.callback(peer.terminate)
+        self._ending.callback(self.supervisor.stop)
+        self.supervisor.start_all(self.settings)
+        self.await_daemons()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ending.close()
+
+    def await_daemons(self) -> None:
+        """Wait until every daemon answers at its control socket."""
+        for name in self.supervisor.names:
+            wait_for(lambda name=name: self.tended() and self.answers(name), f"{name} answers")
+
+    def tended(self) -> bool:
+        """Start again what died, as systemd would."""
+        self.supervisor.tend()
+        return True
+
+    def answers(self, daemon: str) -> bool:
+        """Whether a daemon answers at its control socket."""
+        try:
+            call(self.root.socket(daemon), "status")
+        except ApplianceError:
+            return False
+        return True
+
+    def send(self, folder: Path, *, called: str = "COVERSLIP", calling: str = "SCANNER") -> int:
+        """Push a folder of instances as a scanner would; give the exit code of the sender."""
+        to = f"127.0.0.1:{self.site.node_port}"
+        words = ["send", str(folder), "--to", to, "--called", called, "--calling", calling]
+        return subprocess.run(
+            [sys.executable, "-m", "appliance", *words], check=False, capture_output=True
+        ).returncode
+
+    def slides(self) -> dict[str, SlideStatus]:
+        """Every slide on the line, by id."""
+        return {slide.slide_id: slide for slide in self.board.snapshot()}
+
+    def walk(self, folder: Path, *, until: tuple[State, ...] = (State.DONE, State.ASIDE)) -> str:
+        """Send a slide and wait until it came to an end; give its id."""
+        before = set(self.slides())
+        assert self.send(folder) == 0
+        wait_for(lambda: bool(set(self.slides()) - before), "the slide is on the line")
+        (slide_id,) = set(self.slides()) - before
+        self.await_state(slide_id, until)
+        return slide_id
+
+    def await_state(self, slide_id: str, states: tuple[State, ...]) -> SlideStatus:
+        """Wait until a slide is in one of the states, tending the daemons meanwhile."""
+        wait_for(
+            lambda: self.tended() and self.slides()[slide_id].state in states,
+            f"the slide is {' or '.join(states)}, not {self.slides().get(slide_id)}",
+        )
+        return self.slides()[slide_id]
+
+    def signal(self, daemon: str, number: signal.Signals) -> None:
+        """Send a signal to a daemon's process."""
+        os.kill(self.supervisor.process(daemon).pid, number)
+
+    def product(self, slide_id: str, stage: Stage) -> Path:
+        """Folder that a stage published for a slide."""
+        folder = self.board.folder(slide_id, stage)
+        assert folder is not None
+        zones = {
+            Stage.ASSEMBLE: "original",
+            Stage.DEIDENTIFY: "deid",
+            Stage.INFER: "findings",
+            Stage.REPORT: "report",
+        }
+        return self.root.zone(zones[stage]) / folder
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    """Every file below a folder: relative name to bytes."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }

@@ -1,0 +1,133 @@
+"""Killing or pausing a daemon at any stage ends in the same products, once each at the peer."""
+
+import signal
+import time
+from pathlib import Path
+
+import pydicom
+import pytest
+
+from appliance.line import DAEMONS, SlideStatus, Stage, State
+from tests.line.appliance_site import LEASE_S, ApplianceSite, wait_for
+from tests.line.conftest import tiny_slide
+
+TRIES = 5
+DAEMON_OF = {**DAEMONS, Stage.DELIVER: "deliver@pacs"}
+
+
+def is_running(slide: SlideStatus | None, stage: Stage) -> bool:
+    """Whether a worker holds the slide (or its parcel for the PACS) at a stage right now."""
+    if slide is None or slide.stage is not stage:
+        return False
+    if stage is Stage.DELIVER:
+        return any(d.route == "pacs" and d.state is State.RUNNING for d in slide.deliveries)
+    return slide.state is State.RUNNING
+
+
+def stop_at(site: ApplianceSite, scans: Path, stage: Stage) -> str:
+    """Send slides until the stage's daemon was stopped in the middle of one; give that slide."""
+    daemon = DAEMON_OF[stage]
+    for seed in range(TRIES):
+        slide_id = send_with_daemon_stopped(site, tiny_slide(scans / str(seed), seed=seed), stage)
+        deadline = time.monotonic() + 30
+        site.signal(daemon, signal.SIGCONT)
+        while not is_running(site.board.slide(slide_id), stage):
+            if past(site.board.slide(slide_id), stage) or time.monotonic() > deadline:
+                break
+        site.signal(daemon, signal.SIGSTOP)
+        if is_running(site.board.slide(slide_id), stage):
+            return slide_id
+        site.signal(daemon, signal.SIGCONT)
+        site.await_state(slide_id, (State.DONE,))
+    pytest.fail(f"the {stage} stage was never caught at work in {TRIES} tries")
+
+
+def send_with_daemon_stopped(site: ApplianceSite, scan: Path, stage: Stage) -> str:
+    before = set(site.slides())
+    if stage is not Stage.ASSEMBLE:  # the node must receive before it can assemble
+        site.signal(DAEMON_OF[stage], signal.SIGSTOP)
+    assert site.send(scan) == 0
+    wait_for(lambda: bool(set(site.slides()) - before), "the slide is on the line")
+    (slide_id,) = set(site.slides()) - before
+    if stage is not Stage.ASSEMBLE:
+        wait_for(lambda: waits_at(site.board.slide(slide_id), stage), f"the slide waits at {stage}")
+    return slide_id
+
+
+def waits_at(slide: SlideStatus | None, stage: Stage) -> bool:
+    """Whether the slide came to a stage: its daemon may have claimed it before it was stopped."""
+    return slide is not None and slide.stage is stage
+
+
+def past(slide: SlideStatus | None, stage: Stage) -> bool:
+    return slide is not None and (
+        list(Stage).index(slide.stage) > list(Stage).index(stage) or slide.state is State.DONE
+    )
+
+
+def received_by_pacs(site: ApplianceSite, slide_id: str) -> list[pydicom.Dataset]:
+    """Objects at the PACS that belong to the slide's study, told by the study that was sent."""
+    study = study_of(site, slide_id)
+    found = [pydicom.dcmread(path) for path in sorted(site.site.pacs.rglob("*.dcm"))]
+    return [one for one in found if one.StudyInstanceUID == study]
+
+
+def study_of(site: ApplianceSite, slide_id: str) -> str:
+    original = min(site.product(slide_id, Stage.ASSEMBLE).glob("*.dcm"))
+    return str(pydicom.dcmread(original, stop_before_pixels=True).StudyInstanceUID)
+
+
+def assert_walked_once(site: ApplianceSite, slide_id: str) -> None:
+    status = site.await_state(slide_id, (State.DONE,))
+    assert status.error is None
+    objects = received_by_pacs(site, slide_id)
+    assert sorted(one.Modality for one in objects) == ["SEG", "SR"]
+    parcel = site.root.outbox("pacs")
+    signed = {
+        path.read_bytes()
+        for folder in parcel.iterdir()
+        if folder.name in site.board.named_parcels("pacs")
+        for path in folder.glob("*.dcm")
+    }
+    received = {path.read_bytes() for path in site.site.pacs.rglob("*.dcm")}
+    assert received <= signed, "the PACS holds bytes that were never signed"
+    assert len(received) == len(list(site.site.pacs.rglob("*.dcm")))
+
+
+@pytest.mark.parametrize("stage", list(Stage))
+def test_a_daemon_killed_at_work_changes_nothing_in_the_end(
+    running: ApplianceSite, tmp_path: Path, stage: Stage
+) -> None:
+    slide_id = stop_at(running, tmp_path, stage)
+    running.signal(DAEMON_OF[stage], signal.SIGKILL)
+    assert_walked_once(running, slide_id)
+    running.await_daemons()
+
+
+@pytest.mark.parametrize("stage", [stage for stage in Stage if stage is not Stage.ASSEMBLE])
+def test_a_daemon_paused_past_its_lease_does_no_harm(
+    running: ApplianceSite, tmp_path: Path, stage: Stage
+) -> None:
+    slide_id = stop_at(running, tmp_path, stage)
+    paused = running.supervisor.process(DAEMON_OF[stage])
+    arguments = DAEMON_OF[stage].split("@") if stage is Stage.DELIVER else [DAEMON_OF[stage]]
+    running.supervisor.start("twin", arguments)
+    try:
+        assert_walked_once(running, slide_id)
+    finally:
+        paused.send_signal(signal.SIGCONT)
+        running.supervisor.retire("twin")
+    wait_for(lambda: paused.poll() is None, "the paused daemon goes on", limit_s=LEASE_S)
+    assert_walked_once(running, slide_id)
+
+
+def test_a_node_paused_past_its_lease_takes_its_slide_up_again(
+    running: ApplianceSite, tmp_path: Path
+) -> None:
+    slide_id = stop_at(running, tmp_path, Stage.ASSEMBLE)
+    status = running.board.slide(slide_id)
+    assert status is not None
+    until = time.monotonic() + LEASE_S + 0.5
+    wait_for(lambda: time.monotonic() > until, "the lease runs out")
+    running.signal("node", signal.SIGCONT)
+    assert_walked_once(running, slide_id)

@@ -1,0 +1,47 @@
+"""The units parse, and each daemon is kept to what its package may do."""
+
+import configparser
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+UNITS = Path(__file__).parents[1] / "systemd"
+SERVICES = sorted(UNITS.glob("*.service"))
+
+
+def service(path: Path) -> dict[str, str]:
+    parser = configparser.ConfigParser(strict=False, interpolation=None)
+    parser.optionxform = str  # type: ignore[assignment,method-assign]
+    parser.read(path)
+    return dict(parser["Service"])
+
+
+@pytest.mark.parametrize("path", SERVICES, ids=lambda path: path.name)
+def test_systemd_finds_no_mistake_in(path: Path, require_tool: Callable[[str], str]) -> None:
+    done = subprocess.run(
+        [require_tool("systemd-analyze"), "verify", "--man=no", str(path)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    said = [line for line in done.stderr.splitlines() if path.name in line]
+    assert [line for line in said if "is not executable" not in line] == []
+
+
+@pytest.mark.parametrize("path", SERVICES, ids=lambda path: path.name)
+def test_a_refused_settings_file_stops_the_daemon_for_good(path: Path) -> None:
+    assert service(path)["RestartPreventExitStatus"] == "78"
+
+
+@pytest.mark.parametrize("name", ["anonymize", "infer", "release"])
+def test_who_needs_no_network_has_none(name: str) -> None:
+    assert service(UNITS / f"coverslip-{name}.service")["PrivateNetwork"] == "yes"
+
+
+def test_inference_cannot_open_identity_or_keys() -> None:
+    hidden = service(UNITS / "coverslip-infer.service")["InaccessiblePaths"]
+    for zone in ("original", "sealed", "vault", "receipts", "spool", "outbox"):
+        assert f"-/var/lib/coverslip/{zone}" in hidden
+    assert "-/etc/coverslip/keys" in hidden

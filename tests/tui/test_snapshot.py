@@ -1,0 +1,100 @@
+import dataclasses
+
+from appliance.line import Stage, State, Verdict
+from appliance.settings import Settings
+from tui.health import SILENT_S, alarms, daemons_of, route_states
+from tui.snapshot import Attention, Disk, Snapshot, arranged, attention, is_stuck, matches
+
+
+def test_what_must_be_scanned_again_and_what_is_stuck_come_first(literal_line: Snapshot):
+    groups = arranged(literal_line.slides, now=literal_line.at, superseded=frozenset())
+    assert [need for need, _ in groups] == list(Attention)
+    assert groups[0][1][0].verdict is Verdict.RESCAN
+    assert groups[1][1][0].state is State.ASIDE
+
+
+def test_inside_a_group_the_newest_slide_comes_first(literal_line: Snapshot):
+    groups = dict(arranged(literal_line.slides, now=literal_line.at, superseded=frozenset()))
+    came = [slide.created_at for slide in groups[Attention.MOVING]]
+    assert came == sorted(came, reverse=True)
+
+
+def test_a_slide_that_was_scanned_again_asks_for_nothing(literal_line: Snapshot):
+    old = literal_line.slides[0]
+    new = dataclasses.replace(
+        old, slide_id="again", verdict=Verdict.ACCEPT, supersedes=old.slide_id
+    )
+    line = dataclasses.replace(literal_line, slides=(old, new))
+    need = attention(old, now=line.at, superseded=line.superseded)
+    assert need is Attention.DONE
+
+
+def test_a_slide_whose_worker_is_silent_is_stuck(literal_line: Snapshot):
+    running = next(slide for slide in literal_line.slides if slide.state is State.RUNNING)
+    assert not is_stuck(running, literal_line.at)
+    assert is_stuck(running, literal_line.at + 120)
+
+
+def test_a_slide_that_was_tried_in_vain_many_times_is_stuck(literal_line: Snapshot):
+    waiting = next(slide for slide in literal_line.slides if slide.state is State.WAITING)
+    assert is_stuck(dataclasses.replace(waiting, retries=7), literal_line.at)
+
+
+def test_every_word_that_is_sought_must_be_in_the_row(literal_line: Snapshot):
+    slide = literal_line.slides[0]
+    assert matches(slide, "S26-01877-A1", "01877 RESCAN")
+    assert matches(slide, "S26-01877-A1", "")
+    assert not matches(slide, "S26-01877-A1", "01877 accept")
+
+
+def test_all_is_well_when_every_daemon_beats_and_the_disk_has_room(
+    literal_line: Snapshot, settings: Settings
+):
+    calm = dataclasses.replace(literal_line, slides=literal_line.slides[-2:])
+    assert alarms(calm, settings, now=calm.at) == ()
+
+
+def test_a_silent_daemon_is_named_with_a_next_step(literal_line: Snapshot, settings: Settings):
+    beats = tuple(
+        dataclasses.replace(beat, at=beat.at - 120) if beat.daemon == "infer" else beat
+        for beat in literal_line.heartbeats
+    )
+    line = dataclasses.replace(literal_line, heartbeats=beats)
+    worst = alarms(line, settings, now=line.at)[0]
+    assert worst.sentence == "The infer daemon was last seen 2 min ago."
+    assert "coverslip-infer" in worst.next_step
+
+
+def test_when_no_daemon_beats_it_is_said_once(literal_line: Snapshot, settings: Settings):
+    found = alarms(literal_line, settings, now=literal_line.at + 2 * SILENT_S)
+    assert [alarm.sentence for alarm in found if "daemon" in alarm.sentence] == [
+        "No daemon is running: the line stands still."
+    ]
+
+
+def test_a_full_disk_is_worse_than_a_nearly_full_one(literal_line: Snapshot, settings: Settings):
+    storage = settings.storage.model_copy(update={"soft_free_gib": 50.0, "hard_free_gib": 10.0})
+    tight = settings.model_copy(update={"storage": storage})
+
+    def tone(free_gib: int) -> list[str]:
+        disk = Disk(free_bytes=free_gib << 30, total_bytes=100 << 30)
+        line = dataclasses.replace(literal_line, slides=(), disk=disk)
+        return [alarm.tone for alarm in alarms(line, tight, now=line.at)]
+
+    assert (tone(80), tone(30), tone(5)) == ([], ["warn"], ["bad"])
+
+
+def test_a_route_counts_its_parcels_and_tells_its_trouble(
+    literal_line: Snapshot, settings: Settings
+):
+    pacs, registry = route_states(literal_line, settings)
+    assert (pacs.arrived, pacs.waiting, pacs.refused) == (3, 1, 0)
+    assert registry.error is None
+
+
+def test_every_stage_and_every_route_has_its_daemon(settings: Settings):
+    daemons = daemons_of(settings)
+    assert len(set(daemons)) == len(daemons)
+    assert {"node", "anonymize", "infer", "release"} <= set(daemons)
+    assert {f"deliver@{route.name}" for route in settings.routes} <= set(daemons)
+    assert len(daemons) < len(Stage) + len(settings.routes)

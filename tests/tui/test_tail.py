@@ -1,0 +1,53 @@
+from pathlib import Path
+
+from tui.tail import FIRST_READ_BYTES, LogTail, chosen
+
+
+def test_lines_of_all_daemons_are_merged_by_their_time(tmp_path: Path):
+    (tmp_path / "infer.log").write_text("2026-01-01 10:00:02,000 infer\n")
+    (tmp_path / "node.log").write_text(
+        "2026-01-01 10:00:01,000 node\n2026-01-01 10:00:03,000 node\n"
+    )
+    lines = LogTail(tmp_path).new_lines()
+    assert [line[-5:].strip() for line in lines] == ["node", "infer", "node"]
+
+
+def test_only_what_is_new_comes_and_half_a_line_waits(tmp_path: Path):
+    path = tmp_path / "node.log"
+    path.write_text("one\n")
+    tail = LogTail(tmp_path)
+    assert tail.new_lines() == ["one"]
+    with path.open("a") as file:
+        file.write("two\nthr")
+    assert tail.new_lines() == ["two"]
+    with path.open("a") as file:
+        file.write("ee\n")
+    assert tail.new_lines() == ["three"]
+    assert tail.new_lines() == []
+
+
+def test_a_file_that_was_cut_short_is_read_from_its_start(tmp_path: Path):
+    path = tmp_path / "node.log"
+    path.write_text("a long first line\n")
+    tail = LogTail(tmp_path)
+    tail.new_lines()
+    path.write_text("new\n")
+    assert tail.new_lines() == ["new"]
+
+
+def test_of_a_long_file_only_whole_lines_of_its_end_are_read(tmp_path: Path):
+    path = tmp_path / "node.log"
+    path.write_text("x" * 99 + "\n" + ("y" * 99 + "\n") * (FIRST_READ_BYTES // 100 + 50))
+    lines = LogTail(tmp_path).new_lines()
+    assert {len(line) for line in lines} == {99}
+    assert not any("x" in line for line in lines)
+
+
+def test_a_folder_that_is_not_there_has_no_lines(tmp_path: Path):
+    assert LogTail(tmp_path / "log").new_lines() == []
+
+
+def test_the_filter_keeps_lines_with_every_word():
+    lines = ["node INFO started", "infer WARNING slow"]
+    assert chosen(lines, "warning INFER") == ["infer WARNING slow"]
+    assert chosen(lines, " ") == lines

@@ -1,0 +1,1 @@
+"""What fills the terminal: each screen composes widgets and computes nothing."""

@@ -1,0 +1,115 @@
+"""Everything the screen tells about one slide: read once from journal and zones, then frozen."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image
+
+from appliance.errors import RejectedError
+from appliance.line import ZONES, Event, SlideStatus, Stage
+from appliance.slides.findings import Findings, read_findings
+from appliance.storage import Root
+from appliance.stores.board import Board
+from tui.picture import PictureUnreadable, around_tissue, load
+
+SLIDE_PICTURE_PNG = "slide_picture.png"
+MOST_EVENTS = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Span:
+    """When a stage began and ended; an end of None means that it has not ended."""
+
+    name: str
+    began_at: float
+    ended_at: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Story:
+    """One slide with its past and its products."""
+
+    status: SlideStatus
+    events: tuple[Event, ...] = ()
+    stage_times: tuple[tuple[Stage, float], ...] = ()
+    """When each stage that publishes was committed, in the order of the line."""
+    findings: Findings | None = None
+    picture: Image.Image | None = None
+    """RGB, small enough for a terminal."""
+
+    @property
+    def spans(self) -> tuple[Span, ...]:
+        """When each step of this revision ran: receiving, the stages, the deliveries."""
+        status = self.status
+        ends = dict(self.stage_times) | self._release_time()
+        began = status.created_at
+        found = [Span(name="receive", began_at=began, ended_at=status.last_byte_at)]
+        began = status.last_byte_at
+        for stage in Stage:
+            if stage is Stage.DELIVER or stage not in ends:
+                break
+            found.append(Span(name=stage, began_at=began, ended_at=ends[stage]))
+            began = ends[stage]
+        return (*found, *self._open_end(began))
+
+    def _release_time(self) -> dict[Stage, float]:
+        """Release publishes no zone folder: its event says when it was done."""
+        if self.status.stage is not Stage.DELIVER:
+            return {}
+        done = [
+            event.at
+            for event in self.events
+            if event.kind == "stage-done" and event.actor == Stage.RELEASE
+        ]
+        return {Stage.RELEASE: done[-1]} if done else {}
+
+    def _open_end(self, began: float) -> tuple[Span, ...]:
+        """Give the stage the slide is at; deliver ends with the last parcel."""
+        status = self.status
+        if status.stage is not Stage.DELIVER:
+            return (Span(name=status.stage, began_at=began, ended_at=None),)
+        ended = [delivery.updated_at for delivery in status.deliveries]
+        is_done = status.state == "done"
+        ended_at = max(ended, default=began) if is_done else None
+        return (Span(name=Stage.DELIVER, began_at=began, ended_at=ended_at),)
+
+
+def read_story(board: Board, root: Root, slide_id: str) -> Story | None:
+    """Read all there is about a slide; None when it is not on the line.
+
+    Findings or a picture that are missing or damaged are left out: the slide's own state says why.
+    """
+    status = board.slide(slide_id)
+    if status is None:
+        return None
+    times = board.stage_times(slide_id, status.revision)
+    return Story(
+        status=status,
+        events=board.events(slide_id=slide_id, newest=MOST_EVENTS),
+        stage_times=tuple((stage, times[stage]) for stage in Stage if stage in times),
+        findings=_findings(_folder(board, root, slide_id, Stage.INFER)),
+        picture=_picture(_folder(board, root, slide_id, Stage.REPORT)),
+    )
+
+
+def _folder(board: Board, root: Root, slide_id: str, stage: Stage) -> Path | None:
+    name = board.folder(slide_id, stage)
+    return root.path / ZONES[stage] / name if name else None
+
+
+def _findings(folder: Path | None) -> Findings | None:
+    if folder is None:
+        return None
+    try:
+        return read_findings(folder)
+    except RejectedError:
+        return None
+
+
+def _picture(folder: Path | None) -> Image.Image | None:
+    if folder is None:
+        return None
+    try:
+        return around_tissue(load(folder / SLIDE_PICTURE_PNG))
+    except PictureUnreadable:
+        return None

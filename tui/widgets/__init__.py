@@ -1,0 +1,1 @@
+"""What draws: each widget shows frozen values and computes nothing about slides."""

@@ -1,0 +1,173 @@
+"""The worklist: one line a slide, drawn only where it is seen.
+
+A table widget that keeps cells takes seconds to rebuild; this one keeps the frozen slides and draws
+the lines that are visible, so that ten thousand slides cost what fifty do. The cursor stays at its
+slide, by id, however the order changes.
+"""
+
+import itertools
+from collections.abc import Callable, Mapping
+from typing import ClassVar
+
+from textual import events
+from textual.binding import Binding, BindingType
+from textual.content import Content
+from textual.geometry import Region, Size
+from textual.message import Message
+from textual.reactive import reactive
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+from textual.visual import Visual
+
+from appliance.line import SlideStatus
+from tui import rows
+from tui.rows import Heading
+from tui.snapshot import FEW_GROUPS, GROUPS, Attention
+
+MANY_LINES = 20
+"""From so many lines on there is room for a heading a group."""
+
+Row = Heading | SlideStatus
+Arranged = tuple[tuple[Attention, tuple[SlideStatus, ...]], ...]
+
+
+class SlideList(ScrollView, can_focus=True):
+    """Slides in groups, most urgent first."""
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = {"slide-list--cursor"}
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("up,k", "move(-1)", "Up", show=False),
+        Binding("down,j", "move(1)", "Down", show=False),
+        Binding("pageup", "page(-1)", "Page up", show=False),
+        Binding("pagedown", "page(1)", "Page down", show=False),
+        Binding("home,g", "edge(0)", "First", show=False),
+        Binding("end,G", "edge(-1)", "Last", show=False),
+        Binding("enter", "open", "Open", tooltip="Show all there is about the slide."),
+    ]
+
+    selected: reactive[str | None] = reactive(None, repaint=False)
+    """Slide id at the cursor."""
+
+    class Highlighted(Message):
+        """The cursor came to another slide."""
+
+        def __init__(self, slide_id: str | None) -> None:
+            super().__init__()
+            self.slide_id = slide_id
+
+    class Opened(Message):
+        """A slide is to be shown in full."""
+
+        def __init__(self, slide_id: str) -> None:
+            super().__init__()
+            self.slide_id = slide_id
+
+    def __init__(self, *, name_of: Callable[[str], str]) -> None:
+        super().__init__()
+        self._name_of = name_of
+        self._rows: tuple[Row, ...] = ()
+        self._places: Mapping[str, int] = {}
+        self._now = 0.0
+
+    def show(self, arranged: Arranged, *, now: float) -> None:
+        """Show slides in this order; what did not change is not drawn again."""
+        new: list[Row] = []
+        groups = GROUPS if self.size.height >= MANY_LINES else FEW_GROUPS
+        for group, members in itertools.groupby(arranged, key=lambda pair: groups[pair[0]]):
+            slides = [slide for _, found in members for slide in found]
+            new.append(Heading(group=group, n_slides=len(slides)))
+            new.extend(slides)
+        old_place = self._places.get(self.selected or "", 1)
+        self._rows = tuple(new)
+        self._places = {
+            row.slide_id: place for place, row in enumerate(new) if isinstance(row, SlideStatus)
+        }
+        self._now = now
+        self.virtual_size = Size(self.scrollable_content_region.width, len(new))
+        if self.selected not in self._places:
+            self.selected = self._slide_near(old_place, 1)
+        self.refresh()
+
+    def visible_slides(self) -> tuple[str, ...]:
+        """Give the ids of the slides that can be seen now."""
+        top = self.scroll_offset.y
+        seen = self._rows[top : top + max(1, self.scrollable_content_region.height)]
+        return tuple(row.slide_id for row in seen if isinstance(row, SlideStatus))
+
+    def render_line(self, y: int) -> Strip:
+        """Draw one visible line."""
+        width = self.scrollable_content_region.width
+        place = self.scroll_offset.y + y
+        if place >= len(self._rows):
+            return Strip.blank(width, self.rich_style)
+        row = self._rows[place]
+        at_cursor = isinstance(row, SlideStatus) and row.slide_id == self.selected
+        content = self._content(row, width, at_cursor=at_cursor)
+        style = self.visual_style
+        if at_cursor:
+            style += self.get_visual_style("slide-list--cursor", partial=True)
+        return Visual.to_strips(self, content, width, 1, style, pad=True)[0]
+
+    def _content(self, row: Row, width: int, *, at_cursor: bool) -> Content:
+        if isinstance(row, Heading):
+            return rows.heading(row, width)
+        layout = rows.layout_for(width)
+        line = rows.slide_line(row, name=self._name_of(row.slide_id), now=self._now, layout=layout)
+        # The cursor is a mark as well as a colour.
+        mark = "▌" if at_cursor else " "
+        return Content.assemble((mark, "$primary"), line[1:])
+
+    def watch_selected(self, slide_id: str | None) -> None:
+        """Keep the cursor in sight and tell who shows details."""
+        place = self._places.get(slide_id or "")
+        if place is not None:
+            # The heading above the first slide of a group is shown with it.
+            self.scroll_to_region(Region(0, max(0, place - 1), 1, 2), animate=False)
+        self.refresh()
+        self.post_message(self.Highlighted(slide_id))
+
+    def action_move(self, step: int) -> None:
+        """Go to the next or the previous slide."""
+        place = self._places.get(self.selected or "", 0)
+        self._go(place + step, step)
+
+    def action_page(self, direction: int) -> None:
+        """Go a screenful up or down."""
+        place = self._places.get(self.selected or "", 0)
+        self._go(place + direction * max(1, self.size.height - 2), direction)
+
+    def action_edge(self, edge: int) -> None:
+        """Go to the first or the last slide."""
+        self._go(0 if edge == 0 else len(self._rows) - 1, 1 if edge == 0 else -1)
+
+    def action_open(self) -> None:
+        """Show the slide at the cursor in full."""
+        if self.selected is not None:
+            self.post_message(self.Opened(self.selected))
+
+    def on_click(self, event: events.Click) -> None:
+        """Put the cursor where the mouse is; a second click opens."""
+        place = self.scroll_offset.y + event.y
+        if not 0 <= place < len(self._rows):
+            return
+        row = self._rows[place]
+        if isinstance(row, SlideStatus):
+            if event.chain > 1 and row.slide_id == self.selected:
+                self.action_open()
+            self.selected = row.slide_id
+
+    def _go(self, place: int, direction: int) -> None:
+        found = self._slide_near(place, direction)
+        if found is not None:
+            self.selected = found
+
+    def _slide_near(self, place: int, direction: int) -> str | None:
+        """Find the slide at a place, else the next one in a direction, else the one before."""
+        last = len(self._rows) - 1
+        place = max(0, min(place, last))
+        up, down = range(place, -1, -1), range(place, last + 1)
+        for candidate in (*down, *up) if direction > 0 else (*up, *down):
+            row = self._rows[candidate] if candidate <= last else None
+            if isinstance(row, SlideStatus):
+                return row.slide_id
+        return None
