@@ -16,7 +16,7 @@ from typing import Any
 
 from appliance import logs
 from appliance.control import Command, ControlServer, Operator
-from appliance.errors import EXIT_CONFIG, ApplianceError, ConfigError
+from appliance.errors import EXIT_CONFIG, ApplianceError, ConfigError, TransientError
 from appliance.line import Role
 from appliance.settings import Settings
 from appliance.storage import Root
@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 
 IDLE_WAIT_S = 0.2
 HEARTBEAT_EVERY_S = 2.0
+TRANSIENT_WAIT_S = 2.0
 EXIT_BUG = 1
 
 Step = Callable[[], bool]
@@ -100,18 +101,31 @@ class Daemon:
 
     def _wait(self) -> None:
         while not self._stop.is_set():
-            self._journal.heartbeat(self.name, pid=os.getpid(), words=self._words)
-            notify("WATCHDOG=1")
+            self._patiently(self._beat)
             self._stop.wait(HEARTBEAT_EVERY_S)
 
     def _loop(self, step: Step) -> None:
         try:
             while not self._stop.is_set():
-                if not step():
+                if not self._patiently(step):
                     self._stop.wait(IDLE_WAIT_S)
         except BaseException as error:  # noqa: BLE001  the one place where a bug ends the daemon
             self._failure = error
             self._stop.set()
+
+    def _patiently(self, step: Step) -> bool:
+        """Take a step; what passes by itself (a locked database, a full disk) is waited for."""
+        try:
+            return step()
+        except TransientError as error:
+            log.warning("%s Tried again in %.0f s.", error, TRANSIENT_WAIT_S)
+            self._stop.wait(TRANSIENT_WAIT_S)
+            return False
+
+    def _beat(self) -> bool:
+        self._journal.heartbeat(self.name, pid=os.getpid(), words=self._words)
+        notify("WATCHDOG=1")
+        return True
 
     def _end(self, threads: list[threading.Thread]) -> int:
         if self._failure is None:

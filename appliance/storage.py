@@ -112,13 +112,16 @@ def discard(folder: Path) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def sweep(zone: Path, *, named: Iterable[str], live_tokens: Iterable[str]) -> tuple[str, ...]:
+def sweep(
+    entries: Iterable[Path], *, named: Iterable[str], live_tokens: Iterable[str]
+) -> tuple[str, ...]:
     """Remove what neither a journal row names nor a live lease may still be writing.
 
     Parameters
     ----------
-    zone
-        Folder of one zone.
+    entries
+        What lies in a zone, listed before `named` and `live_tokens` were read: so a folder that
+        was begun meanwhile is never among them.
     named
         Folder names that journal rows name.
     live_tokens
@@ -132,7 +135,7 @@ def sweep(zone: Path, *, named: Iterable[str], live_tokens: Iterable[str]) -> tu
     keep = frozenset(named)
     live = frozenset(live_tokens)
     removed = []
-    for entry in sorted(zone.iterdir()):
+    for entry in sorted(entries):
         folder = entry.name.removeprefix(".").removesuffix(".part")
         token = folder.rpartition("@")[2]
         if "@" in folder and folder not in keep and token not in live:

@@ -136,20 +136,24 @@ class Worker:
 
     def sweep(self) -> tuple[str, ...]:
         """Remove folders of this stage that the journal does not name and no lease may fill."""
+        entries = {zone: list(zone.iterdir()) for zone in self._swept_zones()}
+        live = self._journal.live_tokens()
         board = self._journal.board
-        live = board.live_tokens(time.time())
-        if self._stage is Stage.RELEASE:
-            routes = sorted(path.name for path in self._root.zone("outbox").iterdir())
-            zones = [(self._root.outbox(route), board.named_parcels(route)) for route in routes]
-            zones.append((self._zone(), frozenset()))
-        else:
-            named = board.named_folders(self._stage)
-            names = ("original", "sealed") if self._stage is Stage.ASSEMBLE else ()
-            zones = [(self._root.zone(name), named) for name in names or (ZONES[self._stage],)]
-        removed = []
-        for zone, keep in zones:
-            removed += sweep(zone, named=keep, live_tokens=live)
+        removed: list[str] = []
+        for zone, listed in entries.items():
+            if self._stage is Stage.RELEASE:
+                named = board.named_parcels(zone.name)
+            else:
+                named = board.named_folders(self._stage)
+            removed += sweep(listed, named=named, live_tokens=live)
         return tuple(removed)
+
+    def _swept_zones(self) -> list[Path]:
+        """Zones that only this stage publishes into."""
+        if self._stage is Stage.RELEASE:
+            return [*self._root.zone("outbox").iterdir(), self._zone()]
+        names = ("original", "sealed") if self._stage is Stage.ASSEMBLE else (ZONES[self._stage],)
+        return [self._root.zone(name) for name in names]
 
     def _zone(self) -> Path:
         """Zone that the stage publishes into; release works in a scratch zone of its own."""

@@ -2,16 +2,13 @@
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
-
 from appliance.errors import ConflictingInstance, IncompleteSlide
 from appliance.line import Claim, Outcome
-from appliance.sealing import seal
 from appliance.slides.identity import identity_of
 from appliance.storage import Root, publish, start_publication, storage_errors
 from appliance.stores.receipts import Receipts, StoredInstance, StoredSlide
@@ -40,7 +37,8 @@ class Assemble:
     receipts: Receipts
     spool: Spool
     root: Root
-    seal_key: X25519PublicKey
+    seal: Callable[[bytes, str], bytes]
+    """Encrypts content for release only, bound to a slide id."""
 
     def __call__(self, work: Work) -> Outcome:
         """Assemble one revision of one slide.
@@ -100,7 +98,7 @@ class Assemble:
         headers = read_datasets(paths)
         content = identity_of(headers[0], headers).to_bytes()
         part = start_publication(self.root.zone("sealed"), claim.folder)
-        (part / SEALED_FILE).write_bytes(seal(self.seal_key, content, claim.slide_id))
+        (part / SEALED_FILE).write_bytes(self.seal(content, claim.slide_id))
         publish(part)
 
 

@@ -3,11 +3,11 @@
 import logging
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Protocol
-
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from appliance.daemon import Daemon, open_journal
 from appliance.errors import (
@@ -38,6 +38,13 @@ class Carrier(Protocol):
         """Send a parcel; give one sentence on what was done."""
 
 
+class OpenParcel(Protocol):
+    """`appliance.manifest.open_verified` for one route and key."""
+
+    def __call__(self, folder: Path, *, now: float) -> AbstractContextManager[VerifiedParcel]:
+        """Check a parcel; raises DeliveryRefused."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deliverer:
     """Claims the parcels of one route, checks each, and hands it to the carrier.
@@ -48,14 +55,14 @@ class Deliverer:
         From the settings, which only root may write; the journal's word is not believed.
     outbox
         `outbox/<route>/`.
-    public_key
-        Release's signing key.
+    open_parcel
+        Checks a parcel against the route and release's signature, and hands over what was checked.
     """
 
     journal: Journal
     route: Route
     outbox: Path
-    public_key: Ed25519PublicKey
+    open_parcel: OpenParcel
     carrier: Carrier
     clock: Callable[[], float] = time.time
 
@@ -87,9 +94,7 @@ class Deliverer:
         name = claim.parcel.folder
         if Path(name).name != name:
             raise DeliveryRefused("The journal names a parcel outside the outbox of this route.")
-        with open_verified(
-            self.outbox / name, route=self.route, public_key=self.public_key, now=self.clock()
-        ) as parcel:
+        with self.open_parcel(self.outbox / name, now=self.clock()) as parcel:
             if parcel.manifest.parcel_id != claim.parcel.parcel_id:
                 raise DeliveryRefused("The folder holds another parcel than the journal says.")
             return self.carrier.deliver(parcel)
@@ -119,7 +124,11 @@ def run(settings: Settings, route_name: str) -> int:
         journal=journal,
         route=route,
         outbox=Root(settings.storage.root).outbox(route.name),
-        public_key=read_sign_public(settings.keys.folder / "sign.pub"),
+        open_parcel=partial(
+            open_verified,
+            route=route,
+            public_key=read_sign_public(settings.keys.folder / "sign.pub"),
+        ),
         carrier=carrier_of(route),
     )
     return Daemon(

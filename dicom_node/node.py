@@ -4,13 +4,14 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 from appliance.control import Command, Operator
 from appliance.daemon import Daemon, open_journal
 from appliance.errors import ForbiddenAction
 from appliance.line import Role, Stage, State
-from appliance.sealing import read_seal_public
+from appliance.sealing import read_seal_public, seal
 from appliance.settings import Settings
 from appliance.storage import Root, free_bytes, write_durably
 from appliance.stores.database import open_engine
@@ -113,7 +114,7 @@ def build(
         receipts=receipts,
         spool=spool,
         root=root,
-        seal_key=read_seal_public(settings.keys.folder / "seal.pub"),
+        seal=partial(seal, read_seal_public(settings.keys.folder / "seal.pub")),
     )
     worker = Worker(journal=journal, root=root, stage=Stage.ASSEMBLE, handle=handler)
     return Node(

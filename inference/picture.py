@@ -9,10 +9,11 @@ from io import BytesIO
 import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
+from PIL.PngImagePlugin import PngInfo
 
 from appliance.line import Verdict
 from appliance.slides.classes import ARTIFACTS, SlideClass
-from appliance.slides.findings import Findings
+from appliance.slides.findings import SLIDE_AREA, Findings
 from appliance.slides.reader import SlideReader
 from appliance.slides.sources import Pixels
 from inference.predict import ClassMap
@@ -98,7 +99,7 @@ def _outline(picture: Pixels, mask: ClassMap, rgb: tuple[int, int, int], *, thic
 
 
 def _framed(tissue: Pixels, findings: Findings) -> Image.Image:
-    """Put the verdict above and the legend below."""
+    """Put the verdict above and the legend below; `SLIDE_AREA` tells where the slide itself is."""
     width = max(tissue.shape[1], SHORTEST_PX) + 2 * _RIM_PX
     text = ImageFont.load_default(_TEXT_PX)
     reason = _wrapped(findings.reason, text, width - 2 * _RIM_PX)
@@ -118,7 +119,9 @@ def _framed(tissue: Pixels, findings: Findings) -> Image.Image:
     for number, line in enumerate(reason):
         at = (_RIM_PX, _RIM_PX + _TITLE_PX + 8 + number * _LINE_PX)
         draw.text(at, line, _INK, text)
-    image.paste(Image.fromarray(tissue), ((width - tissue.shape[1]) // 2, head))
+    left = (width - tissue.shape[1]) // 2
+    image.paste(Image.fromarray(tissue), (left, head))
+    image.info[SLIDE_AREA] = f"{left} {head} {tissue.shape[1]} {tissue.shape[0]}"
     _draw_legend(draw, legend, top=head + tissue.shape[0] + 10, per_line=per_line)
     return image
 
@@ -177,5 +180,7 @@ def _wrapped(
 
 def _png(image: Image.Image) -> bytes:
     buffer = BytesIO()
-    image.save(buffer, "PNG", optimize=False)
+    chunks = PngInfo()
+    chunks.add_text(SLIDE_AREA, image.info[SLIDE_AREA])
+    image.save(buffer, "PNG", optimize=False, pnginfo=chunks)
     return buffer.getvalue()

@@ -11,8 +11,7 @@ from typing import ClassVar
 
 from textual import on
 from textual.app import App, SystemCommand
-from textual.binding import Binding, BindingType
-from textual.message import Message
+from textual.binding import BindingType
 from textual.screen import Screen
 from textual.worker import Worker, WorkerState
 
@@ -20,8 +19,9 @@ from appliance.line import SlideStatus
 from appliance.settings import Settings
 from appliance.storage import Root
 from tui import names, rows
-from tui.actions import ACTIONS, MOVES, SHOWN_KEYS, Action, Answer, action_named, perform
+from tui.actions import ACTIONS, MOVES, Action, action_named, perform
 from tui.feed import NO_ANSWER, TRY_AGAIN_S, JournalChanged, JournalFeed, JournalLost
+from tui.keys import bindings
 from tui.names import Names
 from tui.screens.ask import ConfirmScreen, ReasonScreen
 from tui.screens.base import LineScreen
@@ -33,7 +33,7 @@ from tui.screens.worklist import WorklistScreen
 from tui.snapshot import Snapshot
 from tui.story import read_story
 from tui.themes import DARK, THEMES, next_theme
-from tui.view import NamesLearned, NamesWanted, StoryRead, StoryWanted, View
+from tui.view import ActionAnswered, NamesLearned, NamesWanted, StoryRead, StoryWanted, View
 from tui.widgets.slide_list import SlideList
 
 TICK_S = 1.0
@@ -41,41 +41,6 @@ ERROR_SHOWN_S = 12.0
 WIDTH_CLASSES = [(0, "-narrow"), (rows.MEDIUM, "-medium"), (rows.WIDE, "-wide")]
 HEIGHT_CLASSES = [(0, "-low"), (36, "-high")]
 """CSS classes of a screen from so many cells on."""
-
-
-class ActionAnswered(Message):
-    """A daemon answered an operator."""
-
-    def __init__(self, answer: Answer) -> None:
-        super().__init__()
-        self.answer = answer
-
-
-def bindings() -> list[BindingType]:
-    """Make the keys from the tables."""
-    of_actions = [
-        Binding(
-            action.key,
-            f"act('{action.name}')",
-            action.label,
-            tooltip=action.sentence,
-            id=action.name,
-        )
-        for action in ACTIONS
-    ]
-    of_moves = [
-        Binding(
-            move.key,
-            move.name,
-            move.label,
-            tooltip=move.sentence,
-            id=move.name,
-            key_display=SHOWN_KEYS.get(move.key),
-            show=move.name not in ("copy", "theme", "quit"),
-        )
-        for move in MOVES
-    ]
-    return [*of_actions, *of_moves]
 
 
 class CoverslipApp(App[None]):

@@ -10,11 +10,10 @@ from pathlib import Path
 from PIL import Image, ImageFilter
 
 from appliance.errors import ApplianceError
+from appliance.slides.findings import SLIDE_AREA
 
 MOST_PX = 512
 """A terminal shows no more than this; larger pictures are shrunk when they are read."""
-SLIDE_AREA = "Slide Area"
-"""Text in a PNG: `left top width height` in pixels, where the slide is inside title and legend."""
 STAINED_LEVEL = 24
 """Saturation (0 to 255) from which a pixel is no empty glass."""
 MARGIN = 0.03

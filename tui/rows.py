@@ -1,6 +1,7 @@
 """One slide as one line of the worklist: pure functions from values to styled text."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from textual.content import Content
 
@@ -91,6 +92,7 @@ def titles(layout: Layout) -> Content:
     )
 
 
+@lru_cache(maxsize=256)
 def heading(row: Heading, width: int) -> Content:
     """Draw the line over a group."""
     group = row.group
@@ -103,14 +105,20 @@ def heading(row: Heading, width: int) -> Content:
 
 
 def slide_line(slide: SlideStatus, *, name: str, now: float, layout: Layout) -> Content:
-    """Draw one slide."""
+    """Draw one slide; the same object again while nothing of what it says has changed."""
+    took = words.duration(_time_s(slide, now))
+    return _slide_line(slide, name, words.doing(slide, now), took, layout)
+
+
+@lru_cache(maxsize=2048)
+def _slide_line(slide: SlideStatus, name: str, doing: str, took: str, layout: Layout) -> Content:
     return _joined(
         layout,
         name=Content.styled(name, "bold"),
         scanner=toned(slide.scanner, "quiet"),
         line=stage_line(slide, layout.connector),
-        doing=_doing(slide, now, layout.doing),
-        time=toned(words.duration(_time_s(slide, now)), "quiet"),
+        doing=_doing(slide, doing, layout.doing),
+        time=toned(took, "quiet"),
         reason=verdict_and_reason(slide),
         routes=_routes(slide),
     )
@@ -156,8 +164,7 @@ def _glyph(word: Word) -> Content:
     return toned(word.glyph, word.tone, bold=word.tone in ("bad", "busy"))
 
 
-def _doing(slide: SlideStatus, now: float, width: int) -> Content:
-    text = words.doing(slide, now)
+def _doing(slide: SlideStatus, text: str, width: int) -> Content:
     tone = words.STATES[slide.state].tone
     if slide.state is not State.RUNNING or not slide.progress:
         return toned(text, tone)

@@ -7,6 +7,7 @@ from textual.message import Message
 from appliance.line import SlideStatus
 from appliance.settings import Settings
 from tui import snapshot as line
+from tui.actions import Answer
 from tui.health import Alarm, alarms
 from tui.names import Names
 from tui.snapshot import Attention, Snapshot
@@ -86,3 +87,11 @@ class NamesLearned(Message):
         super().__init__()
         self.wanted = wanted
         self.answers = answers
+
+
+class ActionAnswered(Message):
+    """A daemon answered an operator."""
+
+    def __init__(self, answer: Answer) -> None:
+        super().__init__()
+        self.answer = answer

@@ -7,9 +7,12 @@ COM goes and a JP2 wrapper is taken off. Nothing is decoded, so pixels cannot ch
 Only headers are walked; entropy-coded bytes are passed over by one search for the next marker.
 """
 
-import re
 import struct
 from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
 
 from appliance.errors import InvalidInstance
 
@@ -24,51 +27,87 @@ _J2K_MAIN = frozenset((0x50, 0x51, 0x52, 0x53, 0x55, 0x57, 0x59, 0x5C, 0x5D, 0x5
 _J2K_TILE = frozenset((0x52, 0x53, 0x58, 0x5C, 0x5D, 0x5E, 0x5F, 0x61))
 _J2K_CRG = 0x63
 
-# In an entropy-coded segment FF is followed by 00 or a restart marker (T.81 F.1.2.3), in JPEG-LS
-# by a byte below 80 (T.87 A.1), in JPEG 2000 by one below 90 or by a packet marker (T.800 A.8).
-_NEXT_IN_JPEG = re.compile(rb"\xff+[^\x00\xd0-\xd7\xff]")
-_NEXT_IN_JPEG_LS = re.compile(rb"\xff+[\x80-\xcf\xd8-\xfe]")
-_NEXT_IN_J2K = re.compile(rb"\xff[\x90\x93-\xff]")
-
 _JFIF = b"\xff\xe0\x00\x10JFIF\x00\x01\x01\x00\x00\x01\x00\x01\x00\x00"
 _ADOBE_BYTES = 12
 _MRFX_BYTES = 5
+
+# Bytes that make a marker of an FF before them: in JPEG all but 00 and restart markers (T.81
+# F.1.2.3), in JPEG-LS those from 80 on (T.87 A.1), in JPEG 2000 those from 90 on but packet
+# markers (T.800 A.8). An FF behind an FF is fill.
+_Table = npt.NDArray[np.bool_]
+_ENDS_JPEG: _Table = np.ones(256, np.bool_)
+_ENDS_JPEG[[0x00, *range(0xD0, 0xD8), 0xFF]] = False
+_ENDS_JPEG_LS: _Table = np.arange(256) >= 0x80  # noqa: PLR2004
+_ENDS_JPEG_LS[[*range(0xD0, 0xD8), 0xFF]] = False
+_ENDS_J2K: _Table = np.arange(256) >= 0x90  # noqa: PLR2004
+_ENDS_J2K[[0x91, 0x92]] = False
 
 _DAMAGED = "A frame of the slide is damaged: its codestream is not well formed."
 _ODD = "A frame of the slide holds a codestream segment that is not allowed in slides."
 
 
+class Stripper:
+    """Strips one frame after another; frames of one slide mostly share their header."""
+
+    def __init__(self) -> None:
+        self._first_scan = _Scan(raw=b"", clean=b"", ends=_ENDS_JPEG)
+
+    def strip(self, frame: bytes) -> bytes:
+        """Take out of one encoded frame what is not needed to decode it.
+
+        Parameters
+        ----------
+        frame
+            One whole frame, padding included.
+
+        Returns
+        -------
+        bytes
+            The codestream alone, without padding; decodes to the same pixels.
+
+        Raises
+        ------
+        InvalidInstance
+            It is neither JPEG, JPEG-LS nor JPEG 2000, or damaged, or holds a segment that could
+            hide something and that no scanner writes.
+        """
+        try:
+            if frame[:2] == b"\xff\xd8":
+                return self._strip_jpeg(frame)
+            return _strip_j2k(frame if frame[:4] == b"\xff\x4f\xff\x51" else _unwrapped(frame))
+        except (IndexError, struct.error) as error:
+            raise InvalidInstance(_DAMAGED) from error
+
+    def _strip_jpeg(self, frame: bytes) -> bytes:
+        scan = self._first_scan
+        if not scan.raw or not frame.startswith(scan.raw):
+            scan = self._first_scan = _read_scan(frame, 2, b"\xff\xd8", _ENDS_JPEG)
+        parts, offset = [scan.clean], len(scan.raw)
+        while not scan.is_last:
+            end = _next_marker(frame, offset, scan.ends)
+            parts.append(frame[offset:end].rstrip(b"\xff"))
+            scan = _read_scan(frame, end, b"", scan.ends)
+            parts.append(scan.clean)
+            offset = len(scan.raw)
+        return b"".join(parts)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Scan:
+    """Segments of a JPEG up to the entropy-coded bytes of a scan, or up to the end."""
+
+    raw: bytes
+    """The frame up to there, as it was."""
+    clean: bytes
+    """What stays of the segments since the scan before."""
+    ends: _Table
+    """Which bytes after an FF end the entropy-coded bytes."""
+    is_last: bool = False
+
+
 def strip(frame: bytes) -> bytes:
-    """Take out of one encoded frame what is not needed to decode it.
-
-    Parameters
-    ----------
-    frame
-        One whole frame, padding included.
-
-    Returns
-    -------
-    bytes
-        The codestream alone, without padding; decodes to the same pixels.
-
-    Raises
-    ------
-    InvalidInstance
-        It is neither JPEG, JPEG-LS nor JPEG 2000, or damaged, or holds a segment that could hide
-        something and that no scanner writes.
-    """
-    try:
-        if frame[:2] == b"\xff\xd8":
-            return _strip_jpeg(frame)
-        return _strip_j2k(frame if frame[:4] == b"\xff\x4f\xff\x51" else _unwrapped(frame))
-    except (IndexError, struct.error) as error:
-        raise InvalidInstance(_DAMAGED) from error
-
-
-def header_bytes(codestream: bytes) -> bytes:
-    """Everything before the first entropy-coded byte, for the gate to look through."""
-    start = codestream.find(b"\xff\xda" if codestream[:2] == b"\xff\xd8" else b"\xff\x93")
-    return codestream[: start if start >= 0 else len(codestream)]
+    """Strip a single frame, as `Stripper.strip` does."""
+    return Stripper().strip(frame)
 
 
 def check_rle(frame: bytes) -> bytes:
@@ -89,26 +128,31 @@ def check_rle(frame: bytes) -> bytes:
     return frame
 
 
-def _strip_jpeg(frame: bytes) -> bytes:
-    parts = [b"\xff\xd8"]
-    offset, following = 2, _NEXT_IN_JPEG
+def _read_scan(frame: bytes, offset: int, start: bytes, ends: _Table) -> _Scan:
+    parts = [start]
     while True:
         marker, offset = _marker(frame, offset)
         if marker == _EOI:
             parts.append(b"\xff\xd9")
-            return b"".join(parts)
+            return _Scan(raw=frame[:offset], clean=b"".join(parts), ends=ends, is_last=True)
         length = _length(frame, offset)
         segment = frame[offset - 2 : offset + length]
-        if marker == _SOF55:
-            following = _NEXT_IN_JPEG_LS
         parts.append(_jpeg_segment(marker, frame[offset + 2 : offset + length], segment))
         offset += length
+        if marker == _SOF55:
+            ends = _ENDS_JPEG_LS
         if marker == _SOS:
-            found = following.search(frame, offset)
-            if found is None:
-                raise InvalidInstance("A frame of the slide ends before its codestream does.")
-            parts.append(frame[offset : found.start()])
-            offset = found.start()
+            return _Scan(raw=frame[:offset], clean=b"".join(parts), ends=ends)
+
+
+def _next_marker(frame: bytes, offset: int, ends: _Table) -> int:
+    """Find the marker that ends entropy-coded bytes."""
+    data = np.frombuffer(frame, np.uint8, offset=offset)
+    after_ff = np.flatnonzero(data[:-1] == 0xFF) + 1  # noqa: PLR2004
+    found = after_ff[ends[data[after_ff]]]
+    if not found.size:
+        raise InvalidInstance("A frame of the slide ends before its codestream does.")
+    return offset + int(found[0]) - 1
 
 
 def _marker(frame: bytes, offset: int) -> tuple[int, int]:
@@ -238,9 +282,7 @@ def _tile_part(frame: bytes, start: int) -> tuple[bytes, int]:
 
 
 def _end_of_tile_part(frame: bytes, data: int, start: int, stated: int) -> int:
-    found = _NEXT_IN_J2K.search(frame, data)
-    if found is None:
-        raise InvalidInstance("A frame of the slide ends before its codestream does.")
-    if stated and found.start() != start + stated:
+    found = _next_marker(frame, data, _ENDS_J2K)
+    if stated and found != start + stated:
         raise InvalidInstance(_DAMAGED)
-    return found.start()
+    return found

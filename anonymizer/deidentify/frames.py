@@ -26,7 +26,7 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from anonymizer.deidentify.codestream import check_rle, strip
+from anonymizer.deidentify.codestream import Stripper, check_rle
 from anonymizer.deidentify.elements import (
     PIXEL_DATA,
     UNDEFINED,
@@ -146,7 +146,7 @@ def _write_encapsulated(
 
 def _cleaner(syntax: str) -> Callable[[bytes], bytes]:
     if syntax in _CODESTREAMS:
-        return strip
+        return Stripper().strip
     if syntax == RLELossless:
         return check_rle
     raise InvalidInstance("The frames are compressed in a way that slides do not have.")

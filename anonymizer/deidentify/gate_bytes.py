@@ -5,11 +5,11 @@ import struct
 from collections.abc import Iterator
 from pathlib import Path
 
-from anonymizer.deidentify.frames import fragments_of
 from anonymizer.deidentify.needles import SHORTEST_IN_BYTES, Needles, words_of
 from appliance.errors import IdentityDoubt
 
-_HEAD_BYTES = 8192
+_HEAD_BYTES = 4096
+_ITEM, _SEQUENCE_END = b"\xfe\xff\x00\xe0", b"\xfe\xff\xdd\xe0" + bytes(4)
 _ENCODINGS = ("utf-8", "utf-16-le", "utf-16-be", "latin-1")
 _ELEMENT_HEAD_BYTES = 12
 _EOI = b"\xff\xd9"
@@ -58,11 +58,7 @@ def check_pixels(path: Path, pixels: int, *, encapsulated: bool) -> None:
     with path.open("rb", buffering=0) as file:
         descriptor = file.fileno()
         if encapsulated:
-            _, fragments = fragments_of(descriptor, start)
-            end = fragments[-1].offset + fragments[-1].length + 8
-            heads = {_frame_head(descriptor, one.offset, one.length) for one in fragments}
-            for head in heads:
-                _check_head(head)
+            end = _check_frames(descriptor, start)
         else:
             end = start + int(struct.unpack("<I", os.pread(descriptor, 4, start - 4))[0])
         size = os.fstat(descriptor).st_size
@@ -91,16 +87,32 @@ def _stands_in(header: bytes, needle: bytes) -> bool:
     return False
 
 
-def _frame_head(descriptor: int, offset: int, length: int) -> bytes:
+def _check_frames(descriptor: int, offset: int) -> int:
+    """Walk the items of Pixel Data, one read an item; give where the sequence ends."""
+    seen: set[bytes] = set()
+    table = True
+    block = os.pread(descriptor, 8 + _HEAD_BYTES, offset)
+    while block[:4] == _ITEM:
+        length = int(struct.unpack_from("<I", block, 4)[0])
+        following = os.pread(descriptor, 3 + 8 + _HEAD_BYTES, offset + 8 + length - 3)
+        if not table:
+            seen.add(_frame_head(block[8 : 8 + length], following[:3]))
+        offset, block, table = offset + 8 + length, following[3:], False
+    for head in seen:
+        _check_head(head)
+    if block[:8] != _SEQUENCE_END:
+        raise IdentityDoubt("The pixels of the de-identified object cannot be read back.")
+    return offset + 8
+
+
+def _frame_head(head: bytes, tail: bytes) -> bytes:
     """Bytes of a frame up to its entropy-coded part; its last bytes must be the end marker."""
-    head = os.pread(descriptor, min(length, _HEAD_BYTES), offset)
     last = _LAST.get(head[:2])
     if last is None:
         return b""
-    if not os.pread(descriptor, 3, offset + length - 3).rstrip(b"\0").endswith(_EOI):
+    if not tail.rstrip(b"\0").endswith(_EOI):
         raise IdentityDoubt("A frame of the de-identified object does not end where it should.")
-    found = head.find(last)
-    return head[:found] if found >= 0 else os.pread(descriptor, length, offset)
+    return head[: head.find(last)] if last in head else head
 
 
 def _check_head(head: bytes) -> None:

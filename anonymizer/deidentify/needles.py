@@ -20,7 +20,6 @@ SHORTEST_IN_BYTES = 8
 
 _CHARSET = 0x00080005
 _ICC_PROFILE = 0x00282000
-_VALUE_TYPE = 0x0040A040  # a keyword of the content macro, kept with the items that stay
 _STAY = frozenset((Action.KEEP, Action.TIME, Action.TIMEZONE, Action.CONSTANT, Action.RECURSE))
 _BLOBS = frozenset(("OB", "OW", "UN"))
 _NOT_SOUGHT = frozenset(("AS", "DS", "IS", "TM", "UI"))  # numbers and times name nobody
@@ -95,8 +94,7 @@ def words_of(value: str) -> list[str]:
 
 def _leaves(element: Element) -> Iterator[Element]:
     if element.items is None:
-        if element.tag != _VALUE_TYPE:
-            yield element
+        yield element
         return
     for item in element.items:
         for inner in item:
@@ -114,6 +112,8 @@ def _add(needles: Needles, element: Element, origin: Origin, encodings: Sequence
 
 def _texts(element: Element, encodings: Sequence[str]) -> Iterable[str]:
     """Texts in a value: the value itself, or the readable runs of a binary one."""
+    if element.vr == "CS" and not (element.tag >> 16) & 1:
+        return ()  # a defined term of the standard, not a text
     if element.vr in STRING_VRS - _NOT_SOUGHT:
         return _decoded(element.value, encodings)
     if element.vr in _BLOBS and len(element.value) <= _LARGEST_BLOB_BYTES:

@@ -1,13 +1,14 @@
 """Show the identity of slides to a technician: the only way it is ever shown, and audited."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, Final
 
 from anonymizer.deidentify.quiet import quiet_pydicom
 from anonymizer.pseudonyms import text_of
 from anonymizer.release.opened import ReleaseKeys, open_identity, read_sealed
 from appliance.control import Command, Operator
-from appliance.errors import ForbiddenAction
+from appliance.errors import ForbiddenAction, RejectedError
 from appliance.line import Role, Stage
 from appliance.storage import Root
 from appliance.stores.journal import Journal
@@ -22,7 +23,8 @@ def identify_command(*, journal: Journal, root: Root, vault: Vault, keys: Releas
 
     Its arguments are `slide_ids` (a list) and `with_patient_name` (false when absent); it answers
     `{"slides": {slide_id: {"container_identifier": …, "patient_name": …}}}` and leaves out slides
-    that are not known. One audit event is written for each call, before anything is shown.
+    that are not known or whose identity does not open. One audit event is written for each call,
+    before anything is shown.
     """
 
     def identify(operator: Operator, arguments: Mapping[str, Any]) -> dict[str, Any]:
@@ -34,9 +36,11 @@ def identify_command(*, journal: Journal, root: Root, vault: Vault, keys: Releas
         journal.note(operator.name, "identify", f"Saw the {what} of {len(slide_ids)} slides.")
         shown = {}
         for slide_id in map(str, slide_ids):
-            sealed = _sealed(slide_id, journal=journal, root=root, vault=vault)
-            if sealed is not None:
-                shown[slide_id] = _shown(sealed, slide_id, keys, with_name=with_name)
+            # One damaged row must not hide the other slides of the screen.
+            with suppress(RejectedError):
+                sealed = _sealed(slide_id, journal=journal, root=root, vault=vault)
+                if sealed is not None:
+                    shown[slide_id] = _shown(sealed, slide_id, keys, with_name=with_name)
         return {"slides": shown}
 
     return Command(role=Role.TECHNICIAN, run=identify)

@@ -51,8 +51,9 @@ def finding_lines(findings: Findings, truth: PlantedTruth | None) -> Iterator[st
     yield f"{'':<14}{'found mm2':>10}{'share':>8}" + (
         "" if truth is None else f"{'planted mm2':>14}"
     )
-    planted = {} if truth is None else truth.areas_mm2
-    yield _area_line(SlideClass.TISSUE.key, findings.tissue_area_mm2, 1.0, planted)
+    tissue = SlideClass.TISSUE.key
+    planted = {} if truth is None else {**truth.area_mm2, tissue: truth.tissue_area_mm2}
+    yield _area_line(tissue, findings.tissue_area_mm2, 1.0, planted)
     for area in findings.artifacts:
         yield _area_line(area.name, area.area_mm2, area.share_of_tissue, planted)
     for warning in findings.warnings:

@@ -12,6 +12,9 @@ from appliance.slides.classes import SlideClass, by_key
 
 FINDINGS_JSON = "findings.json"
 CLASS_MAP_PNG = "class_map.png"
+SLIDE_AREA = "Slide Area"
+"""Text in the slide picture's PNG: `left top width height` in pixels of the slide itself, so that a
+terminal can show it without title and legend."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,5 +1,6 @@
 """Opening a store: SQLite settings that make a commit durable, and the schema brought to head."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -7,11 +8,11 @@ from alembic.config import Config
 from alembic.runtime.environment import EnvironmentContext
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
-from sqlalchemy import Connection, Engine, MetaData, create_engine, event
+from sqlalchemy import Connection, Engine, ExceptionContext, MetaData, create_engine, event
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import OperationalError
 
-from appliance.errors import ConfigError, StorageFull, TransientError
+from appliance.errors import ApplianceError, ConfigError, StorageFull, TransientError
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 BUSY_TIMEOUT_MS = 10_000
@@ -42,6 +43,7 @@ def open_engine(url: str, *, store: str) -> Engine:
         event.listen(engine, "connect", _set_sqlite_pragmas)
         event.listen(engine, "begin", _begin_immediate)
     _upgrade(engine, store)
+    event.listen(engine, "handle_error", _translating(store), retval=True)
     return engine
 
 
@@ -86,8 +88,14 @@ def _upgrade(engine: Engine, store: str) -> None:
         raise ConfigError(f"The {store} database cannot be opened.") from error
 
 
-def translate(error: DBAPIError, store: str) -> TransientError:
-    """Turn a database failure into an error the line knows how to wait for."""
-    if "full" in str(error.orig):
-        return StorageFull("The disk of the appliance is full.")
-    return TransientError(f"The {store} database does not answer.")
+def _translating(store: str) -> Callable[[ExceptionContext], ApplianceError | None]:
+    """Make the one door at which a database failure becomes an error the line can wait for."""
+
+    def translate(context: ExceptionContext) -> ApplianceError | None:
+        if not isinstance(context.sqlalchemy_exception, OperationalError):
+            return None
+        if "full" in str(context.original_exception):
+            return StorageFull("The disk of the appliance is full.")
+        return TransientError(f"The {store} database does not answer.")
+
+    return translate

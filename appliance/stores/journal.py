@@ -323,6 +323,10 @@ class Journal:
             raise IncompleteSlide(f"The result of the {stage} stage is missing.")
         return Product(folder=row.folder, committed_at=row.committed_at)
 
+    def live_tokens(self) -> frozenset[str]:
+        """Give the tokens of the leases that have not run out: their folders must not be swept."""
+        return self.board.live_tokens(self._clock())
+
     # Operators.
 
     def operate(self, action: str, slide_id: str, *, operator: str, reason: str = "") -> None:
@@ -403,7 +407,7 @@ _ACTIONS: dict[str, tuple[tuple[State, ...], dict[str, Any], str]] = {
     ),
     "set_aside": (
         (State.WAITING, State.RUNNING, State.HELD),
-        _STOP | {"state": State.ASIDE, "error_code": "set-aside-by-operator"},
+        _STOP | {"state": State.ASIDE, "error_code": "set-aside-by-operator", "next_step": None},
         "set aside",
     ),
 }

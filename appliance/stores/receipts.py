@@ -7,15 +7,13 @@ the commit of its receipt, never before.
 import secrets
 import time
 from base64 import b32encode
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, Engine, and_, func, insert, or_, select, update
-from sqlalchemy.exc import DBAPIError
 
-from appliance.stores.database import READ_ONLY, translate
+from appliance.stores.database import READ_ONLY
 from appliance.stores.receipts_schema import instances, slides
 
 _SLIDE_ID_BYTES = 16
@@ -107,7 +105,7 @@ class Receipts:
             instances.c.sop_instance_uid == receipt.sop_instance_uid,
             instances.c.sha256 == receipt.sha256,
         )
-        with self._commit() as connection:
+        with self._engine.begin() as connection:
             if connection.scalar(select(instances.c.number).where(same)) is not None:
                 return False
             values = {name: getattr(receipt, name) for name in Receipt.__slots__}
@@ -121,12 +119,12 @@ class Receipts:
         statement = select(instances.c.number).where(
             instances.c.sop_instance_uid == sop_instance_uid, instances.c.sha256 == sha256
         )
-        with self._read() as connection:
+        with self._reading.connect() as connection:
             return connection.scalar(statement) is not None
 
     def hashes(self) -> frozenset[str]:
         """Content hashes of everything receipted; any other file of the spool may be swept."""
-        with self._read() as connection:
+        with self._reading.connect() as connection:
             return frozenset(connection.scalars(select(instances.c.sha256)))
 
     # The assembler.
@@ -138,7 +136,7 @@ class Receipts:
             .where(instances.c.revision.is_(None), instances.c.dismissed.is_(False))
             .distinct()
         )
-        with self._read() as connection:
+        with self._reading.connect() as connection:
             return tuple(sorted(connection.scalars(statement)))
 
     def of_study(self, study_instance_uid: str) -> tuple[StoredInstance, ...]:
@@ -151,7 +149,7 @@ class Receipts:
 
     def slide(self, slide_id: str) -> StoredSlide | None:
         """Give a slide; None when the node knows none of this id."""
-        with self._read() as connection:
+        with self._reading.connect() as connection:
             statement = select(slides).where(slides.c.slide_id == slide_id)
             row = connection.execute(statement).mappings().first()
         return None if row is None else StoredSlide(**dict(row))
@@ -181,7 +179,7 @@ class Receipts:
                 study_instance_uid, container_identifier, container_issuer
             ),
         )
-        with self._commit() as connection:
+        with self._engine.begin() as connection:
             values = {name: getattr(slide, name) for name in StoredSlide.__slots__}
             connection.execute(insert(slides).values(**values))
             self._assign(connection, numbers, slide_id)
@@ -189,12 +187,12 @@ class Receipts:
 
     def assign(self, numbers: Iterable[int], slide_id: str) -> None:
         """Add objects to a slide."""
-        with self._commit() as connection:
+        with self._engine.begin() as connection:
             self._assign(connection, numbers, slide_id)
 
     def begin_revision(self, slide_id: str, revision: int) -> None:
         """Record the revision that late objects belong to."""
-        with self._commit() as connection:
+        with self._engine.begin() as connection:
             connection.execute(
                 update(slides)
                 .where(slides.c.slide_id == slide_id, slides.c.open_revision < revision)
@@ -210,7 +208,7 @@ class Receipts:
             instances.c.slide_id == slide_id,
             or_(instances.c.revision.is_(None), instances.c.revision <= revision),
         )
-        with self._commit() as connection:
+        with self._engine.begin() as connection:
             slide = slides.c.slide_id == slide_id
             row = connection.execute(
                 select(slides.c.sealed_revision, slides.c.open_revision).where(slide)
@@ -248,14 +246,14 @@ class Receipts:
             )
             .where(instances.c.slide_id == slide_id, instances.c.dismissed.is_(False))
         )
-        with self._read() as connection:
+        with self._reading.connect() as connection:
             return int(connection.scalar(statement) or 0)
 
     # Operators.
 
     def force(self, slide_id: str) -> None:
         """Declare a slide complete as it is."""
-        with self._commit() as connection:
+        with self._engine.begin() as connection:
             connection.execute(
                 update(slides).where(slides.c.slide_id == slide_id).values(forced=True)
             )
@@ -271,7 +269,7 @@ class Receipts:
             .where(instances.c.slide_id == slide_id)
             .group_by(instances.c.sop_instance_uid)
         )
-        with self._commit() as connection:
+        with self._engine.begin() as connection:
             result = connection.execute(
                 update(instances)
                 .where(instances.c.slide_id == slide_id, instances.c.number.not_in(kept))
@@ -297,7 +295,7 @@ class Receipts:
             .order_by(slides.c.created_at.desc(), slides.c.slide_id)
             .limit(1)
         )
-        with self._read() as connection:
+        with self._reading.connect() as connection:
             return connection.scalar(statement)
 
     def _assign(self, connection: Connection, numbers: Iterable[int], slide_id: str) -> None:
@@ -309,24 +307,8 @@ class Receipts:
 
     def _instances(self, condition: Any) -> tuple[StoredInstance, ...]:
         statement = select(instances).where(condition).order_by(instances.c.number)
-        with self._read() as connection:
+        with self._reading.connect() as connection:
             return tuple(_stored(dict(row)) for row in connection.execute(statement).mappings())
-
-    @contextmanager
-    def _commit(self) -> Iterator[Connection]:
-        try:
-            with self._engine.begin() as connection:
-                yield connection
-        except DBAPIError as error:
-            raise translate(error, "receipts") from error
-
-    @contextmanager
-    def _read(self) -> Iterator[Connection]:
-        try:
-            with self._reading.connect() as connection:
-                yield connection
-        except DBAPIError as error:
-            raise translate(error, "receipts") from error
 
 
 def _stored(row: dict[str, Any]) -> StoredInstance:

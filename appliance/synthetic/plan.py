@@ -1,6 +1,6 @@
 """What a synthetic slide is to be: its size, its tissue and the artifacts planted in it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, Self
 
 import cv2
@@ -22,8 +22,8 @@ _DIRECTION = {"fold": (0.998, 0.06), "pen": (0.06, 0.998)}
 _TINY = (1500, 2000)
 _SMALL = (4200, 5600)
 _DEMO = (12600, 16500)
-_BYTES_PER_PIXEL = 0.10
-_LEVELS_SHARE = 1.07
+_FINE_QUALITY = 95
+_BYTES_PER_PIXEL = 0.145
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,9 +103,10 @@ class SlidePlan:
     @classmethod
     def of_bytes(cls, size_bytes: float, *, seed: int = 1, um_px: float = 0.25) -> Self:
         """Plan a slide of about `size_bytes`, for benchmarks; it is streamed to the disk."""
-        pixels = size_bytes / _BYTES_PER_PIXEL / _LEVELS_SHARE
+        pixels = size_bytes / _BYTES_PER_PIXEL
         rows = int(np.sqrt(pixels * 0.75))
-        return cls.of_size(rows, int(pixels / rows), seed=seed, um_px=um_px)
+        plan = cls.of_size(rows, int(pixels / rows), seed=seed, um_px=um_px, factors=(1, 4, 16, 64))
+        return replace(plan, jpeg_quality=_FINE_QUALITY)
 
     @classmethod
     def bare(cls, seed: int = 1) -> Self:

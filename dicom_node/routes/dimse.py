@@ -37,7 +37,7 @@ class DimseRoute:
             except InvalidInstance as error:
                 raise DeliveryRefused("The parcel holds a file that is not DICOM.") from error
             send(files, self.endpoint)
-        return f"{len(paths)} objects were stored at {self.endpoint.called_ae_title}."
+        return f"Stored at {self.endpoint.called_ae_title}: objects {len(paths)}."
 
 
 def _copy(parcel: VerifiedParcel, name: str, folder: Path) -> Path:

@@ -41,7 +41,7 @@ class FolderRoute:
             fsync_folder(self.folder)
         except OSError as error:
             raise PeerUnavailable("The folder of the route cannot be written now.") from error
-        return f"{len(parcel.files)} files were written to the folder of the route."
+        return f"Written to the folder of the route: files {len(parcel.files)}."
 
     def _put(self, name: str, content: IO[bytes]) -> None:
         target = self.folder / name

@@ -57,7 +57,7 @@ ARTIFACT_RECIPE = Recipe(
     spoiled=0.65,
     bare=0.08,
     paleness=0.25,
-    kinds=(0.29, 0.12, 0.27, 0.12, 0.20),
+    kinds=(0.33, 0.17, 0.20, 0.14, 0.16),
     only_tissue=False,
 )
 

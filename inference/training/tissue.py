@@ -19,6 +19,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--start", type=Path, help="weights.pt of an earlier run to go on from")
     parser.add_argument("--steps", type=int, default=1600)
+    parser.add_argument("--rate", type=float, default=4e-3, help="highest learning rate")
     parser.add_argument("--seconds", type=float, default=3600.0)
     parser.add_argument("--seed", type=int, default=7)
     arguments = parser.parse_args()
@@ -27,7 +28,7 @@ def main() -> None:
     schedule = fit.Schedule(
         steps=arguments.steps,
         batch=12,
-        learning_rate=4e-3,
+        learning_rate=arguments.rate,
         class_weights=(1.0, 1.0),
         seed=arguments.seed,
         seconds=arguments.seconds,

@@ -157,13 +157,15 @@ def pseudonymous(original: FileDataset, pseudonyms: Pseudonyms) -> FileDataset:
     made.file_meta.MediaStorageSOPInstanceUID = made.SOPInstanceUID
     made.PatientName, made.PatientID = "", subject.patient_id
     made.PatientBirthDate, made.PatientSex, made.ReferringPhysicianName = "", "", ""
-    del made.IssuerOfPatientID
+    made.SpecificCharacterSet = "ISO_IR 192"
+    made.pop("IssuerOfPatientID", None)
     made.AccessionNumber = subject.accession_number
     made.ContainerIdentifier = subject.container_identifier
     made.SpecimenDescriptionSequence[0].SpecimenIdentifier = subject.specimen_identifiers[0]
     made.StudyDate = made.ContentDate = "20220101"
     made.AcquisitionDateTime = "20220101070900"
-    del made.StudyDescription
+    made.StudyTime = "070809"
+    made.pop("StudyDescription", None)
     made.StudyID = ""
     return made
 

@@ -143,7 +143,7 @@ def test_the_same_key_gives_the_same_bytes_and_another_key_other_ones(slide, tmp
 
 
 def test_every_attribute_of_type_1_is_still_there_with_a_value(slide):
-    files, output, _ = slide
+    _files, output, _ = slide
     made = pydicom.dcmread(output / "volume-00.dcm", stop_before_pixels=True)
     for name in (
         "Manufacturer",

@@ -134,3 +134,18 @@ def test_a_preamble_or_file_meta_of_someone_else_is_found(slide, tmp_path):
     made.save_as(other, enforce_file_format=False)
     with pytest.raises(IdentityDoubt, match="file meta"):
         check(other, slide[1])
+
+
+def test_common_words_of_the_standard_do_not_stop_a_slide(tmp_path):
+    component = (Element(0x00400520, "SQ", items=((Element(0x0050001A, "CS", b"GLASS"),),)),)
+    elements = planted.with_values(
+        planted.volume(Canaries()),
+        *component,
+        Element(0x0040051A, "LO", b"Glass slide, right corner chipped"),
+        Element(0x0008103E, "LO", b"ORIGINAL PRIMARY VOLUME"),
+    )
+    source = planted.write(tmp_path / "in.dcm", elements, [planted.jpeg(n) for n in range(4)])
+    (tmp_path / "out").mkdir()
+    deidentify_slide([source], tmp_path / "out", Pseudonyms(bytes(range(32))))
+    made = pydicom.dcmread(tmp_path / "out" / "volume-00.dcm")
+    assert made.ContainerComponentSequence[0].ContainerComponentMaterial == "GLASS"

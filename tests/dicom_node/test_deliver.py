@@ -4,6 +4,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from ipaddress import ip_network
 from pathlib import Path
 
@@ -49,7 +50,9 @@ class Line:
             journal=self.journal,
             route=self.route,
             outbox=self.outbox,
-            public_key=KEY.public_key(),
+            open_parcel=partial(
+                manifest.open_verified, route=self.route, public_key=KEY.public_key()
+            ),
             carrier=self.carrier,
         )
 

@@ -166,15 +166,19 @@ def test_an_operator_asks_the_node_about_an_unknown_slide(node: NodeProcess) -> 
         call(node.root.socket("node"), "force_complete", slide_id="nothing")
 
 
-def test_a_bug_of_one_association_is_named_by_place_only(node: NodeProcess, tmp_path: Path) -> None:
-    """A P-DATA for a context that was never negotiated is one that the library trips over."""
+def test_an_object_under_an_impossible_uid_ends_its_association_only(
+    node: NodeProcess, tmp_path: Path
+) -> None:
     wire = RawScanner(node.endpoint.port)
     path = write(Image(patient="CANARY^LOG"), tmp_path)
     wire.start_store(path, share=1.0, uid="not a uid")
     wait_until(lambda: _ended(wire))
     wire.close()
     echo(node.endpoint)
-    assert "CANARY" not in (node.root.zone("log") / "node.log").read_text()
+    log = (node.root.zone("log") / "node.log").read_text()
+    assert "an association failed: ValueError at" in log
+    assert "CANARY" not in log
+    assert "not a uid" not in log
 
 
 def _ended(wire: RawScanner) -> bool:

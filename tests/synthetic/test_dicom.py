@@ -146,3 +146,11 @@ def test_a_level_too_large_for_32_bit_offsets_gets_an_extended_offset_table(
     assert len(instance.ExtendedOffsetTable) == 8 * instance.NumberOfFrames
     with WsiDicom.open(tmp_path / "slide") as slide:
         assert slide.read_region((300, 300), 0, (50, 50)).getpixel((9, 9))[0] > 230
+
+
+def test_a_slide_is_about_as_large_as_was_asked_for(tmp_path: Path) -> None:
+    plan = replace(SlidePlan.of_bytes(1_500_000, seed=2), artifacts=())
+    truth = write_slide(tmp_path / "slide", plan, SlideIdentity.invented(2))
+    volumes = [path for path in truth.files if path.name.startswith("volume")]
+    assert len(volumes) == 4
+    assert 750_000 < sum(path.stat().st_size for path in volumes) < 3_000_000

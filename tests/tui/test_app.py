@@ -23,6 +23,7 @@ from tui.feed import JournalChanged
 from tui.screens.slide import SlideScreen
 from tui.screens.worklist import WorklistScreen
 from tui.snapshot import Snapshot
+from tui.view import NamesWanted
 from tui.widgets.bars import AlarmBar
 from tui.widgets.picture_view import PictureView
 from tui.widgets.slide_list import SlideList
@@ -195,7 +196,8 @@ def test_container_identifiers_are_shown_by_right_and_asked_once(
 
     async def script(pilot: Pilot[None]) -> None:
         await sees(pilot, "S26-00042-A1")
-        await pilot.pause(1.2)
+        pilot.app.post_message(NamesWanted((waiting,)))
+        await pilot.pause()
         assert asked == [[waiting]]
 
     drive(app, script)

@@ -7,14 +7,14 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
-from textual.widgets import Input, Static
+from textual.widgets import Input
 
 from tui import panels, rows
 from tui.rows import toned
 from tui.screens.base import LineScreen
 from tui.story import Story
 from tui.view import NamesWanted, StoryWanted, View
-from tui.widgets.card import Card
+from tui.widgets.card import Card, Words
 from tui.widgets.picture_view import PictureView
 from tui.widgets.slide_list import SlideList
 
@@ -44,13 +44,13 @@ class WorklistScreen(LineScreen):
     def body(self) -> ComposeResult:
         """List above, the slide at the cursor below."""
         yield Input(placeholder="Filter: slide, scanner, verdict, reason …", id="filter")
-        yield Static(id="titles")
-        yield Static(id="empty")
+        yield Words(id="titles")
+        yield Words(id="empty")
         yield SlideList(name_of=self.view.names.of)
         with Horizontal(id="glance"):
             yield PictureView(id="thumbnail")
             with Vertical(id="words"):
-                yield Static(id="summary")
+                yield Words(id="summary")
                 yield Card(id="areas", classes="")
 
     def on_mount(self) -> None:
@@ -64,11 +64,11 @@ class WorklistScreen(LineScreen):
         slides = self.query_one(SlideList)
         arranged = view.arranged(self.query_one("#filter", Input).value)
         slides.show(arranged, now=view.now)
-        empty = self.query_one("#empty", Static)
+        empty = self.query_one("#empty", Words)
         empty.display = not arranged
-        empty.update(toned(NO_MATCH if view.slides else NO_SLIDES, "quiet"))
+        empty.say(toned(NO_MATCH if view.slides else NO_SLIDES, "quiet"))
         width = slides.scrollable_content_region.width
-        self.query_one("#titles", Static).update(toned_titles(width))
+        self.query_one("#titles", Words).say(toned_titles(width))
         self._glance(view)
         self.post_message(NamesWanted(slides.visible_slides()))
 
@@ -114,7 +114,7 @@ class WorklistScreen(LineScreen):
             return
         name = view.names.of(slide.slide_id)
         glance.border_title = name
-        self.query_one("#summary", Static).update(
+        self.query_one("#summary", Words).say(
             panels.summary(
                 slide,
                 now=view.now,

@@ -1,13 +1,13 @@
 """The two lines on top of every screen: how the line is, and what is not well."""
 
 from textual.content import Content
-from textual.widgets import Static
 
 from tui import words
 from tui.health import Alarm, pulses
 from tui.rows import toned
 from tui.snapshot import GROUPS, Attention
 from tui.view import View
+from tui.widgets.card import Words
 
 SIGNS = {
     Attention.RESCAN: "↻",
@@ -25,7 +25,7 @@ SHORT_TITLES = {
 }
 
 
-class StatusBar(Static):
+class StatusBar(Words):
     """One line: which screen this is, how many slides need what, and how the machine is."""
 
     def __init__(self, title: str) -> None:
@@ -37,10 +37,10 @@ class StatusBar(Static):
         left = Content.assemble(("Coverslip", "bold $primary"), (f"  {self._title}", "bold"))
         room = self.size.width - left.cell_length - 4
         right = _fitting([*_counts(view), *_machine(view)], room)
-        self.update(Content.assemble(left, " " * (room + 2 - right.cell_length), right))
+        self.say(Content.assemble(left, " " * (room + 2 - right.cell_length), right))
 
 
-class AlarmBar(Static):
+class AlarmBar(Words):
     """The worst of what is not well, with what to do; not there when all is well."""
 
     def show(self, view: View) -> None:
@@ -48,7 +48,7 @@ class AlarmBar(Static):
         found = view.alarms
         self.display = bool(found)
         if found:
-            self.update(alarm_line(found[0], n_more=len(found) - 1))
+            self.say(alarm_line(found[0], n_more=len(found) - 1))
 
 
 def alarm_line(alarm: Alarm, *, n_more: int = 0) -> Content:

@@ -10,7 +10,17 @@ Draw = Callable[[int], Content]
 """Text for so many cells of width."""
 
 
-class Card(Static):
+class Words(Static):
+    """Text that is laid out again only when it says something else."""
+
+    def say(self, content: Content) -> None:
+        """Show this, unless it is shown already."""
+        shown = self.content
+        if not (isinstance(shown, Content) and shown.is_same(content)):
+            self.update(content)
+
+
+class Card(Words):
     """Shows what a pure function draws for the width of the card."""
 
     def __init__(self, title: str = "", *, id: str, classes: str = "card") -> None:  # noqa: A002
@@ -32,4 +42,4 @@ class Card(Static):
     def _update(self) -> None:
         self._drawn_for = self.content_size.width
         if self._draw is not None and self._drawn_for:
-            self.update(self._draw(self._drawn_for))
+            self.say(self._draw(self._drawn_for))

@@ -23,8 +23,9 @@ class PictureView(Widget):
 
     def show(self, image: Image.Image | None) -> None:
         """Show another picture, or none."""
-        self._image = image
-        self.refresh()
+        if image is not self._image:
+            self._image = image
+            self.refresh()
 
     def render_line(self, y: int) -> Strip:
         """Draw one line of cells."""

@@ -7,6 +7,7 @@ slide, by id, however the order changes.
 
 import itertools
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import ClassVar
 
 from textual import events
@@ -29,6 +30,23 @@ MANY_LINES = 20
 
 Row = Heading | SlideStatus
 Arranged = tuple[tuple[Attention, tuple[SlideStatus, ...]], ...]
+
+
+EMPTY = Content("")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drawn:
+    """A line as it was last drawn, and what for."""
+
+    content: Content
+    at_cursor: bool
+    width: int
+    strip: Strip
+
+    def is_for(self, content: Content, *, at_cursor: bool, width: int) -> bool:
+        """Whether this very content was drawn; comparing objects is enough, rows are cached."""
+        return self.content is content and self.at_cursor is at_cursor and self.width == width
 
 
 class SlideList(ScrollView, can_focus=True):
@@ -68,6 +86,7 @@ class SlideList(ScrollView, can_focus=True):
         self._rows: tuple[Row, ...] = ()
         self._places: Mapping[str, int] = {}
         self._now = 0.0
+        self._drawn: dict[int, Drawn] = {}
 
     def show(self, arranged: Arranged, *, now: float) -> None:
         """Show slides in this order; what did not change is not drawn again."""
@@ -86,7 +105,7 @@ class SlideList(ScrollView, can_focus=True):
         self.virtual_size = Size(self.scrollable_content_region.width, len(new))
         if self.selected not in self._places:
             self.selected = self._slide_near(old_place, 1)
-        self.refresh()
+        self._refresh_changed()
 
     def visible_slides(self) -> tuple[str, ...]:
         """Give the ids of the slides that can be seen now."""
@@ -95,27 +114,48 @@ class SlideList(ScrollView, can_focus=True):
         return tuple(row.slide_id for row in seen if isinstance(row, SlideStatus))
 
     def render_line(self, y: int) -> Strip:
-        """Draw one visible line."""
+        """Draw one visible line, or give it as it was drawn before."""
         width = self.scrollable_content_region.width
-        place = self.scroll_offset.y + y
-        if place >= len(self._rows):
-            return Strip.blank(width, self.rich_style)
-        row = self._rows[place]
-        at_cursor = isinstance(row, SlideStatus) and row.slide_id == self.selected
-        content = self._content(row, width, at_cursor=at_cursor)
+        content, at_cursor = self._line(self.scroll_offset.y + y)
+        drawn = self._drawn.get(y)
+        if drawn is not None and drawn.is_for(content, at_cursor=at_cursor, width=width):
+            return drawn.strip
         style = self.visual_style
         if at_cursor:
             style += self.get_visual_style("slide-list--cursor", partial=True)
-        return Visual.to_strips(self, content, width, 1, style, pad=True)[0]
+            # The cursor is a mark as well as a colour.
+            shown = Content.assemble(("▌", "$primary"), content[1:])
+        else:
+            shown = content
+        strip = Visual.to_strips(self, shown, width, 1, style, pad=True)[0]
+        self._drawn[y] = Drawn(content=content, at_cursor=at_cursor, width=width, strip=strip)
+        return strip
 
-    def _content(self, row: Row, width: int, *, at_cursor: bool) -> Content:
+    def notify_style_update(self) -> None:
+        """Draw everything again in another theme."""
+        self._drawn.clear()
+        super().notify_style_update()
+
+    def _refresh_changed(self) -> None:
+        """Ask for those visible lines to be drawn that say something else than before."""
+        width = self.scrollable_content_region.width
+        for y in range(self.scrollable_content_region.height):
+            content, at_cursor = self._line(self.scroll_offset.y + y)
+            drawn = self._drawn.get(y)
+            if drawn is None or not drawn.is_for(content, at_cursor=at_cursor, width=width):
+                self.refresh(Region(0, y, width, 1))
+
+    def _line(self, place: int) -> tuple[Content, bool]:
+        """Give what a line says (one object while it says the same) and if the cursor is there."""
+        width = self.scrollable_content_region.width
+        if place >= len(self._rows):
+            return EMPTY, False
+        row = self._rows[place]
         if isinstance(row, Heading):
-            return rows.heading(row, width)
-        layout = rows.layout_for(width)
-        line = rows.slide_line(row, name=self._name_of(row.slide_id), now=self._now, layout=layout)
-        # The cursor is a mark as well as a colour.
-        mark = "▌" if at_cursor else " "
-        return Content.assemble((mark, "$primary"), line[1:])
+            return rows.heading(row, width), False
+        name = self._name_of(row.slide_id)
+        line = rows.slide_line(row, name=name, now=self._now, layout=rows.layout_for(width))
+        return line, row.slide_id == self.selected
 
     def watch_selected(self, slide_id: str | None) -> None:
         """Keep the cursor in sight and tell who shows details."""
@@ -123,7 +163,7 @@ class SlideList(ScrollView, can_focus=True):
         if place is not None:
             # The heading above the first slide of a group is shown with it.
             self.scroll_to_region(Region(0, max(0, place - 1), 1, 2), animate=False)
-        self.refresh()
+        self._refresh_changed()
         self.post_message(self.Highlighted(slide_id))
 
     def action_move(self, step: int) -> None:
