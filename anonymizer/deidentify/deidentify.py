@@ -7,7 +7,7 @@ import pydicom
 from pydicom.errors import InvalidDicomError
 
 from anonymizer.deidentify.apply import Replacements, apply, marked, specimens_of
-from anonymizer.deidentify.elements import Header, read_header
+from anonymizer.deidentify.elements import Header
 from anonymizer.deidentify.frames import number_of_frames
 from anonymizer.deidentify.gate import check
 from anonymizer.deidentify.images import select
@@ -16,6 +16,7 @@ from anonymizer.deidentify.needles import needles_of
 from anonymizer.deidentify.part10 import write_object
 from anonymizer.deidentify.plan import Planned, plan, steps
 from anonymizer.deidentify.quiet import quiet_pydicom
+from anonymizer.deidentify.reading import read_header
 from anonymizer.deidentify.report import DeidReport, ImageReport, looked_for
 from anonymizer.pseudonyms import Pseudonyms, Subject, subject_of
 from appliance.errors import IdentityDoubt, InvalidInstance

@@ -1,33 +1,17 @@
-"""DICOM data elements as raw bytes: a strict reader and writer of our own (PS3.5 7, PS3.10 7.1).
+"""DICOM data elements as raw bytes, and how they are written (PS3.5 7.1).
 
-Values stay bytes, so nothing is converted, guessed or put into an exception. What comes out of
-here is written by the rules of this module only; the gate reads it again with another reader.
+Values stay bytes, so nothing is converted, guessed or put into an exception.
 """
 
-import mmap
 import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
-
-from pydicom.datadict import dictionary_has_tag, dictionary_VR
-from pydicom.uid import (
-    DeflatedExplicitVRLittleEndian,
-    ExplicitVRBigEndian,
-    ExplicitVRLittleEndian,
-    ImplicitVRLittleEndian,
-)
-
-from appliance.errors import InvalidInstance
 
 PIXEL_DATA = 0x7FE00010
 TRANSFER_SYNTAX_UID = 0x00020010
 UNDEFINED = 0xFFFFFFFF
-PREAMBLE_BYTES = 128
 
-_ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
-_OTHER_PIXELS = (0x7FE00008, 0x7FE00009)
 _SHORT_TEXT_VRS = (
     "AE",
     "AS",
@@ -44,15 +28,8 @@ _SHORT_TEXT_VRS = (
     "TM",
     "UI",
 )
-_SHORT_VRS = frozenset((*_SHORT_TEXT_VRS, "AT", "FD", "FL", "SL", "SS", "UL", "US"))
-_LONG_VRS = frozenset(
-    ("OB", "OD", "OF", "OL", "OV", "OW", "SQ", "SV", "UC", "UN", "UR", "UT", "UV")
-)
-_DEEPEST = 24
-_MOST_ELEMENTS = 20_000_000
-_META_GROUP = 0x0002
-
-TEXT_VRS = frozenset(["AE", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT"])
+SHORT_VRS = frozenset((*_SHORT_TEXT_VRS, "AT", "FD", "FL", "SL", "SS", "UL", "US"))
+LONG_VRS = frozenset(("OB", "OD", "OF", "OL", "OV", "OW", "SQ", "SV", "UC", "UN", "UR", "UT", "UV"))
 STRING_VRS = frozenset((*_SHORT_TEXT_VRS, "UC", "UR", "UT"))
 
 
@@ -122,23 +99,6 @@ def integer(elements: Iterable[Element], tag: int) -> int | None:
     return int(stripped) if stripped.isdigit() else None
 
 
-def read_header(path: Path) -> Header:
-    """Read a file up to its pixel data.
-
-    Raises
-    ------
-    InvalidInstance
-        It is no DICOM file, is damaged, has no pixels, or uses a form that slides never have.
-    """
-    with path.open("rb") as file:
-        try:
-            buffer = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        except ValueError as error:
-            raise InvalidInstance("The file is empty.") from error
-        with buffer:
-            return _header(path, buffer)
-
-
 def encode(elements: Iterable[Element]) -> bytes:
     """Write data elements in Explicit VR Little Endian, sequences with defined lengths."""
     return b"".join(_encoded(element) for element in elements)
@@ -146,157 +106,9 @@ def encode(elements: Iterable[Element]) -> bytes:
 
 def element_header(tag: int, vr: str, length: int) -> bytes:
     """Write tag, VR and length of a data element in Explicit VR Little Endian."""
-    if vr in _LONG_VRS:
+    if vr in LONG_VRS:
         return struct.pack("<HH2s2xI", tag >> 16, tag & 0xFFFF, vr.encode(), length)
     return struct.pack("<HH2sH", tag >> 16, tag & 0xFFFF, vr.encode(), length)
-
-
-def _header(path: Path, buffer: mmap.mmap) -> Header:
-    if buffer[PREAMBLE_BYTES : PREAMBLE_BYTES + 4] != b"DICM":
-        raise InvalidInstance("The file is not a DICOM file.")
-    walk = _Walk(buffer, PREAMBLE_BYTES + 4, explicit=True)
-    meta = walk.group(_META_GROUP)
-    syntax = text(find(meta, TRANSFER_SYNTAX_UID))
-    if syntax in ("", ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian):
-        raise InvalidInstance("The transfer syntax of the file is none that a slide may have.")
-    walk.explicit = syntax != ImplicitVRLittleEndian
-    elements = walk.data_set(len(buffer), depth=0)
-    if walk.pixels is None:
-        raise InvalidInstance("The object has no pixel data.")
-    _check_native(walk.pixels, syntax, len(buffer))
-    return Header(
-        path=path,
-        transfer_syntax_uid=syntax,
-        elements=elements,
-        meta=meta,
-        pixels=walk.pixels,
-    )
-
-
-def _check_native(pixels: PixelPlace, syntax: str, size: int) -> None:
-    native = syntax in (ExplicitVRLittleEndian, ImplicitVRLittleEndian)
-    if native != (pixels.length is not None):
-        raise InvalidInstance("The pixel data are not stored as the transfer syntax says.")
-    if pixels.length is not None and pixels.offset + pixels.length > size:
-        raise InvalidInstance("The file ends before its pixel data do.")
-
-
-class _Walk:
-    """Reads data elements one after another; every length is checked against what holds it."""
-
-    def __init__(self, buffer: mmap.mmap, offset: int, *, explicit: bool) -> None:
-        self.explicit = explicit
-        self.pixels: PixelPlace | None = None
-        self._buffer = buffer
-        self._offset = offset
-        self._count = 0
-
-    def group(self, group: int) -> tuple[Element, ...]:
-        """Read the elements of one group."""
-        found = []
-        while self._peek_group() == group:
-            found.append(self._element(len(self._buffer), depth=0))
-        return tuple(found)
-
-    def data_set(self, end: int, *, depth: int) -> tuple[Element, ...]:
-        """Read elements up to `end`, the end of the item, or Pixel Data at the top level."""
-        if depth > _DEEPEST:
-            raise InvalidInstance("The object nests sequences deeper than any slide does.")
-        found: dict[int, Element] = {}
-        while self._offset < end:
-            tag = self._peek_tag()
-            if tag == _ITEM_END:
-                self._offset += 8
-                break
-            if depth == 0 and tag == PIXEL_DATA:
-                self._note_pixels()
-                break
-            element = self._element(end, depth=depth)
-            if element.tag in found:
-                raise InvalidInstance("An attribute occurs twice in one data set of the object.")
-            found[element.tag] = element
-        return tuple(found.values())
-
-    def _peek_group(self) -> int:
-        return int.from_bytes(self._buffer[self._offset : self._offset + 2], "little")
-
-    def _peek_tag(self) -> int:
-        if self._offset + 8 > len(self._buffer):
-            raise InvalidInstance("The file ends in the middle of an attribute.")
-        group, element = struct.unpack_from("<HH", self._buffer, self._offset)
-        return int(group << 16 | element)
-
-    def _element(self, end: int, *, depth: int) -> Element:
-        self._count += 1
-        if self._count > _MOST_ELEMENTS:
-            raise InvalidInstance("The object has more attributes than any slide has.")
-        tag, vr, length = self._start()
-        if tag in _OTHER_PIXELS:
-            raise InvalidInstance("The pixels are floating point numbers, which no slide has.")
-        if vr == "SQ" or (vr == "UN" and length == UNDEFINED):
-            return self._sequence(tag, vr, length, end, depth)
-        if length == UNDEFINED or self._offset + length > end:
-            raise InvalidInstance("An attribute of the object is longer than what holds it.")
-        value = self._buffer[self._offset : self._offset + length]
-        self._offset += length
-        return Element(tag, vr, value)
-
-    def _start(self) -> tuple[int, str, int]:
-        tag = self._peek_tag()
-        if not self.explicit:
-            length = struct.unpack_from("<I", self._buffer, self._offset + 4)[0]
-            self._offset += 8
-            return tag, _dictionary_vr(tag), length
-        vr = self._buffer[self._offset + 4 : self._offset + 6].decode("ascii", "replace")
-        if vr in _SHORT_VRS:
-            length = struct.unpack_from("<H", self._buffer, self._offset + 6)[0]
-            self._offset += 8
-            return tag, vr, length
-        if vr not in _LONG_VRS or self._offset + 12 > len(self._buffer):
-            raise InvalidInstance("An attribute of the object has no known value representation.")
-        length = struct.unpack_from("<I", self._buffer, self._offset + 8)[0]
-        self._offset += 12
-        return tag, vr, length
-
-    def _sequence(self, tag: int, vr: str, length: int, end: int, depth: int) -> Element:
-        explicit = self.explicit
-        self.explicit = explicit and vr != "UN"  # PS3.5 6.2.2: a UN sequence is implicit
-        stop = end if length == UNDEFINED else self._offset + length
-        if stop > end:
-            raise InvalidInstance("A sequence of the object is longer than what holds it.")
-        found = []
-        while self._offset < stop:
-            mark = self._peek_tag()
-            item_length = struct.unpack_from("<I", self._buffer, self._offset + 4)[0]
-            self._offset += 8
-            if mark == _SEQUENCE_END:
-                break
-            found.append(self._item(mark, item_length, stop, depth))
-        self.explicit = explicit
-        return Element(tag, "SQ", b"", tuple(found))
-
-    def _item(self, mark: int, length: int, stop: int, depth: int) -> tuple[Element, ...]:
-        item_end = stop if length == UNDEFINED else self._offset + length
-        if mark != _ITEM or item_end > stop:
-            raise InvalidInstance("A sequence of the object is damaged.")
-        elements = self.data_set(item_end, depth=depth + 1)
-        if length != UNDEFINED and self._offset != item_end:
-            raise InvalidInstance("A sequence of the object is damaged.")
-        return elements
-
-    def _note_pixels(self) -> None:
-        _, _, length = self._start()
-        self.pixels = PixelPlace(
-            offset=self._offset, length=None if length == UNDEFINED else length
-        )
-
-
-@cache
-def _dictionary_vr(tag: int) -> str:
-    if tag & 0xFFFF == 0:
-        return "UL"
-    vr = dictionary_VR(tag) if dictionary_has_tag(tag) else "UN"
-    return vr if vr in _SHORT_VRS | _LONG_VRS else vr[:2]
 
 
 def _encoded(element: Element) -> bytes:

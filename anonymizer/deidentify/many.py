@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from anonymizer.deidentify.deidentify import deidentify_slide, read_subject
-from anonymizer.deidentify.elements import read_header
+from anonymizer.deidentify.reading import read_header
 from anonymizer.deidentify.report import DeidReport
 from anonymizer.pseudonyms import Pseudonyms
 from appliance.errors import ApplianceError, ForbiddenAction, RejectedError

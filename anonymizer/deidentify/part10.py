@@ -6,7 +6,6 @@ from pathlib import Path
 from pydicom.uid import ExplicitVRLittleEndian
 
 from anonymizer.deidentify.elements import (
-    PREAMBLE_BYTES,
     TRANSFER_SYNTAX_UID,
     Element,
     Header,
@@ -14,6 +13,7 @@ from anonymizer.deidentify.elements import (
     find,
 )
 from anonymizer.deidentify.frames import Progress, write_pixel_data
+from anonymizer.deidentify.reading import PREAMBLE_BYTES
 from appliance import __version__
 from appliance.errors import InvalidInstance
 from appliance.storage import storage_errors

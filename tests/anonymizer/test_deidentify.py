@@ -6,9 +6,10 @@ import pydicom
 import pytest
 
 from anonymizer.deidentify.deidentify import deidentify_slide
-from anonymizer.deidentify.elements import Element, find, items, read_header
+from anonymizer.deidentify.elements import Element, find, items
 from anonymizer.deidentify.frames import fragments_of
 from anonymizer.deidentify.icc import srgb_profile
+from anonymizer.deidentify.reading import read_header
 from anonymizer.deidentify.report import REPORT_NAME, write_report
 from anonymizer.pseudonyms import Pseudonyms, subject_of
 from appliance.errors import IdentityDoubt, IncompleteSlide, InvalidInstance

@@ -2,11 +2,12 @@ import pydicom
 import pytest
 
 from anonymizer.deidentify.deidentify import deidentify_slide
-from anonymizer.deidentify.elements import Element, read_header
+from anonymizer.deidentify.elements import Element
 from anonymizer.deidentify.gate import check
 from anonymizer.deidentify.iod import whole_slide_image
 from anonymizer.deidentify.needles import needles_of
 from anonymizer.deidentify.plan import plan
+from anonymizer.deidentify.reading import read_header
 from anonymizer.pseudonyms import Pseudonyms
 from appliance.errors import IdentityDoubt
 from tests.anonymizer import planted

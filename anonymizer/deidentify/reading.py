@@ -1,3 +1,45 @@
+"""Reading a DICOM file up to its pixels: strict, bounded, and without converting a value.
+
+Anything that slides never have (other encodings, deep nesting, attributes that occur twice) is
+refused rather than guessed at. The gate reads what we write with another reader.
+"""
+
+import mmap
+import struct
+from functools import cache
+from pathlib import Path
+
+from pydicom.datadict import dictionary_has_tag, dictionary_VR
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+)
+
+from anonymizer.deidentify.elements import (
+    LONG_VRS,
+    PIXEL_DATA,
+    SHORT_VRS,
+    TRANSFER_SYNTAX_UID,
+    UNDEFINED,
+    Element,
+    Header,
+    PixelPlace,
+    find,
+    text,
+)
+from appliance.errors import InvalidInstance
+
+PREAMBLE_BYTES = 128
+
+_ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
+_OTHER_PIXELS = (0x7FE00008, 0x7FE00009)
+_DEEPEST = 24
+_MOST_ELEMENTS = 20_000_000
+_META_GROUP = 0x0002
+
+
 def read_header(path: Path) -> Header:
     """Read a file up to its pixel data.
 
@@ -112,11 +154,11 @@ class _Walk:
             self._offset += 8
             return tag, _dictionary_vr(tag), length
         vr = self._buffer[self._offset + 4 : self._offset + 6].decode("ascii", "replace")
-        if vr in _SHORT_VRS:
+        if vr in SHORT_VRS:
             length = struct.unpack_from("<H", self._buffer, self._offset + 6)[0]
             self._offset += 8
             return tag, vr, length
-        if vr not in _LONG_VRS or self._offset + 12 > len(self._buffer):
+        if vr not in LONG_VRS or self._offset + 12 > len(self._buffer):
             raise InvalidInstance("An attribute of the object has no known value representation.")
         length = struct.unpack_from("<I", self._buffer, self._offset + 8)[0]
         self._offset += 12
@@ -160,6 +202,4 @@ def _dictionary_vr(tag: int) -> str:
     if tag & 0xFFFF == 0:
         return "UL"
     vr = dictionary_VR(tag) if dictionary_has_tag(tag) else "UN"
-    return vr if vr in _SHORT_VRS | _LONG_VRS else vr[:2]
-
-
+    return vr if vr in SHORT_VRS | LONG_VRS else vr[:2]
