@@ -59,7 +59,7 @@ ARTIFACT_RECIPE = Recipe(
     spoiled=0.65,
     bare=0.08,
     paleness=0.25,
-    kinds=(0.34, 0.12, 0.20, 0.14, 0.20),
+    kinds=(0.36, 0.12, 0.20, 0.14, 0.18),
     only_tissue=False,
 )
 
@@ -142,7 +142,7 @@ def _beside(
     side = labels.shape[0]
     seam = int(draw.integers(side // 6, side - side // 6))
     if _chance(draw, 0.85):
-        rgb[:, :seam], labels[:, :seam] = (255 if _chance(draw, 0.8) else 0), 0
+        rgb[:, :seam], labels[:, :seam] = 255, 0
     else:
         other, other_labels = _crop(draw, images, um_px=um_px, side=side)
         rgb[:, :seam], labels[:, :seam] = other[:, :seam], other_labels[:, :seam]

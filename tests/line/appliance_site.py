@@ -92,14 +92,13 @@ class ApplianceSite:
         """Every slide on the line, by id."""
         return {slide.slide_id: slide for slide in self.board.snapshot()}
 
-    def walk(self, folder: Path, *, until: tuple[State, ...] = (State.DONE, State.ASIDE)) -> str:
-        """Send a slide and wait until it came to an end; give its id."""
+    def walk(self, folder: Path) -> SlideStatus:
+        """Send a slide and wait until it came to an end."""
         before = set(self.slides())
         assert self.send(folder) == 0
         wait_for(lambda: bool(set(self.slides()) - before), "the slide is on the line")
         (slide_id,) = set(self.slides()) - before
-        self.await_state(slide_id, until)
-        return slide_id
+        return self.await_state(slide_id, (State.DONE, State.ASIDE))
 
     def await_state(self, slide_id: str, states: tuple[State, ...]) -> SlideStatus:
         """Wait until a slide is in one of the states, tending the daemons meanwhile."""
@@ -133,3 +132,10 @@ def content(folder: Path) -> dict[str, bytes]:
         for path in sorted(folder.rglob("*"))
         if path.is_file()
     }
+
+
+def data_set(path: Path) -> bytes:
+    """Bytes after the file meta information, which each receiver writes for itself (PS3.10 7.1)."""
+    data = path.read_bytes()
+    group_length = int.from_bytes(data[140:144], "little")
+    return data[144 + group_length :]

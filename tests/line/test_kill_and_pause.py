@@ -9,7 +9,7 @@ import pydicom
 import pytest
 
 from appliance.line import DAEMONS, SlideStatus, Stage, State
-from tests.line.appliance_site import LEASE_S, ApplianceSite, wait_for
+from tests.line.appliance_site import LEASE_S, ApplianceSite, data_set, wait_for
 from tests.line.conftest import tiny_slide
 
 SHARED = (Stage.ASSEMBLE, Stage.REPORT)
@@ -80,13 +80,6 @@ def received_by_pacs(site: ApplianceSite, slide_id: str) -> list[pydicom.Dataset
 def study_of(site: ApplianceSite, slide_id: str) -> str:
     original = min(site.product(slide_id, Stage.ASSEMBLE).glob("*.dcm"))
     return str(pydicom.dcmread(original, stop_before_pixels=True).StudyInstanceUID)
-
-
-def data_set(path: Path) -> bytes:
-    """Bytes after the file meta information, which each receiver writes for itself (PS3.10 7.1)."""
-    data = path.read_bytes()
-    group_length = int.from_bytes(data[140:144], "little")
-    return data[144 + group_length :]
 
 
 def assert_walked_once(site: ApplianceSite, slide_id: str) -> None:

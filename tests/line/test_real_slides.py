@@ -57,7 +57,7 @@ def test_a_real_slide_gets_a_verdict_a_picture_and_reports_in_orthanc(
         patient_id="REAL-1", patient_name="Real^Slide", container_identifier="REAL-1-A"
     )
     scan = dicom_folder(shared_data / name, tmp_path / "scan", stand_in, say=lambda _: None)
-    slide = site.slides()[site.walk(scan)]
+    slide = site.walk(scan)
     assert slide.state is State.DONE, slide.error
     assert slide.verdict is not None
     assert slide.reason

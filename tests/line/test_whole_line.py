@@ -26,8 +26,8 @@ class Walked:
     def __init__(self, site: ApplianceSite, scan: Path) -> None:
         self.site = site
         self.scan = scan
-        self.slide_id = site.walk(scan)
-        self.status = site.slides()[self.slide_id]
+        self.status = site.walk(scan)
+        self.slide_id = self.status.slide_id
         wait_for(
             lambda: any(site.site.university.iterdir()), f"tiles after {self.status}", limit_s=20
         )
