@@ -46,6 +46,14 @@ class ApplianceSite:
         self._ending = ExitStack()
 
     def __enter__(self) -> "ApplianceSite":
+        try:
+            self._start()
+        except BaseException:
+            self._ending.close()
+            raise
+        return self
+
+    def _start(self) -> None:
         for ae_title, port, folder in (
             ("PACS", self.site.pacs_port, self.site.pacs),
             ("REGISTRY", self.site.registry_port, self.site.registry),
@@ -57,7 +65,6 @@ class ApplianceSite:
         self._ending.callback(self.supervisor.stop)
         self.supervisor.start_all(self.settings)
         self.await_daemons()
-        return self
 
     def __exit__(self, *_: object) -> None:
         self._ending.close()
