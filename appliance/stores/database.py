@@ -6,6 +6,7 @@ from typing import Any
 
 from alembic.config import Config
 from alembic.runtime.environment import EnvironmentContext
+from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy import Connection, Engine, ExceptionContext, MetaData, create_engine, event
@@ -65,6 +66,7 @@ def _begin_immediate(connection: Connection) -> None:
 
 
 def _upgrade(engine: Engine, store: str) -> None:
+    """Bring the schema to head; one that is there already is not locked for it."""
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
     config.set_main_option("version_locations", str(MIGRATIONS / store))
@@ -76,6 +78,8 @@ def _upgrade(engine: Engine, store: str) -> None:
 
     environment = EnvironmentContext(config, script, fn=to_head)
     try:
+        if _revision(engine) == script.get_current_head():
+            return
         with engine.begin() as connection:
             environment.configure(connection=connection, target_metadata=MetaData())
             environment.run_migrations()
@@ -85,7 +89,14 @@ def _upgrade(engine: Engine, store: str) -> None:
             "install that version again."
         ) from error
     except OperationalError as error:
+        if "locked" in str(error.orig):
+            raise TransientError(f"The {store} database does not answer.") from error
         raise ConfigError(f"The {store} database cannot be opened.") from error
+
+
+def _revision(engine: Engine) -> str | None:
+    with engine.execution_options(**{READ_ONLY: True}).connect() as connection:
+        return MigrationContext.configure(connection).get_current_revision()
 
 
 def _translating(store: str) -> Callable[[ExceptionContext], ApplianceError | None]:

@@ -52,6 +52,8 @@ class Network:
         model = load_model(folder)
         self._session = Session(model, device=CPU)
         self.tissue_threshold = model.thresholds.get("tissue", 0.5)
+        least = [model.thresholds.get(item.name, 0.0) for item in model.classes]
+        self._least = np.array(least, np.float32)
 
     def probability(self, rgb: Rgb) -> Probabilities:
         """Run one batch of 1: uint8 (rows, columns, 3) to float32 (rows, columns, classes)."""
@@ -75,7 +77,8 @@ class Network:
         for row in range(0, rows, step):
             for column in range(0, columns, step):
                 tile = padded[row : row + _SIDE_PX, column : column + _SIDE_PX]
-                kept = self.probability(np.ascontiguousarray(tile)).argmax(axis=2)
+                found = self.probability(np.ascontiguousarray(tile))
+                kept = np.where(found >= self._least, found, 0).argmax(axis=2)
                 inner = kept[_MARGIN_PX:-_MARGIN_PX, _MARGIN_PX:-_MARGIN_PX]
                 labels[row : row + step, column : column + step] = inner
         return labels[:rows, :columns]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import inspect
 
-from appliance.errors import ForbiddenAction, LeaseLost, RejectedError, TransientError
+from appliance.errors import ConfigError, ForbiddenAction, LeaseLost, RejectedError, TransientError
 from appliance.line import Outcome, Parcel, Stage, State, Verdict
 from appliance.stores import journal_schema
 from appliance.stores.database import open_engine
@@ -285,3 +285,22 @@ def test_the_migrations_make_the_tables_that_the_code_speaks_of(journal: Journal
         found = {column["name"] for column in inspector.get_columns(table.name)}
         assert found == {column.name for column in table.columns}
         assert bool(inspector.get_indexes(table.name)) == bool(table.indexes)
+
+
+def test_a_journal_of_a_newer_version_is_refused_with_one_sentence(
+    journal: Journal, tmp_path: Path
+) -> None:
+    with journal._engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = 'journal_9999'")
+    with pytest.raises(ConfigError, match="newer version"):
+        open_engine(f"sqlite:///{tmp_path / 'journal.db'}", store="journal")
+
+
+def test_a_journal_can_be_opened_and_read_while_another_process_writes(
+    journal: Journal, tmp_path: Path
+) -> None:
+    waiting(journal)
+    with journal._engine.begin():
+        engine = open_engine(f"sqlite:///{tmp_path / 'journal.db'}", store="journal")
+        assert Journal(engine).board.slide("slide") is not None
+        engine.dispose()
