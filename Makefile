@@ -41,7 +41,7 @@ UV_LOCK := uv pip compile --universal --generate-hashes --no-header --no-annotat
 lock:
 	$(UV_LOCK) pyproject.toml --extra build -o requirements.lock
 	$(UV_LOCK) pyproject.toml --extra build --extra test -c requirements.lock -o tests/requirements.lock
-	echo "wsidicomizer==0.26.1" | $(UV_LOCK) - -o appliance/vendor/requirements.lock
+	echo "wsidicomizer==0.26.1" | $(UV_LOCK) - -o appliance/conversion/requirements.lock
 
 clean:
 	rm -rf $(VENV) build *.egg-info

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from appliance.control import call
+from appliance.conversion import StandInIdentity, dicom_folder
 from appliance.daemon import open_journal
 from appliance.demo.site import Site, make_site, start_command
 from appliance.errors import ApplianceError, IncompleteSlide, PeerUnavailable
@@ -20,7 +21,6 @@ from appliance.synthetic.dicom import write_slide
 from appliance.synthetic.identity import SlideIdentity
 from appliance.synthetic.plan import SlidePlan
 from appliance.synthetic.truth import PlantedTruth
-from appliance.vendor import StandInIdentity, dicom_folder
 
 START_LIMIT_S = 30.0
 LINE_LIMIT_S = 600.0

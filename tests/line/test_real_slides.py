@@ -11,9 +11,9 @@ import pydicom
 import pytest
 from PIL import Image
 
+from appliance.conversion import StandInIdentity, dicom_folder
 from appliance.line import Stage, State
 from appliance.slides.findings import read_findings
-from appliance.vendor import StandInIdentity, dicom_folder
 from tests.line.appliance_site import ApplianceSite
 from tests.line.orthanc import Orthanc, running_orthanc
 
