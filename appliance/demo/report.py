@@ -78,6 +78,9 @@ def received_lines(walk: Walk, board: Board) -> Iterator[str]:
         files = sorted(path for path in folder.rglob("*") if path.is_file())
         yield f"{name}: {len(files)} files"
         yield from (f"    {_size(path):>9}  {path.name}" for path in files[:4])
+    for event in board.events(slide_id=walk.slide.slide_id):
+        if event.kind == "stage-done" and event.actor == Stage.RELEASE:
+            yield f"release says: {event.text}"
     for delivery in (*walk.slide.deliveries, *board.shards()):
         if delivery.error:
             yield f"route {delivery.route}: {delivery.error}"

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -186,8 +187,13 @@ def _tissue_share(rgb: Rgb, window: geometry.Window, *, um_px: float) -> geometr
     """How much the surrounding 20 micrometres look like tissue, from 0 on glass to 1."""
     margin = int(np.ceil(60 / um_px)) + 1
     source, inner = geometry.with_margin(rgb, window, margin)
-    soft = geometry.defocus(source, 20 / um_px, "gaussian")[inner]
-    return geometry.ramp((np.float32(GLASS * 255 - 4) - soft.min(axis=2)) / np.float32(25))
+    step = max(1, round(2 / um_px))  # so wide a blur needs no finer pixels than 2 um
+    rows, columns = source.shape[:2]
+    small_size = (max(1, columns // step), max(1, rows // step))
+    small = cv2.resize(source, small_size, interpolation=cv2.INTER_AREA).astype(np.uint8)
+    soft = geometry.defocus(small, 20 / (um_px * step), "gaussian")
+    light = cv2.resize(soft.min(axis=2), (columns, rows))[inner]
+    return geometry.ramp((np.float32(GLASS * 255 - 4) - light) / np.float32(25))
 
 
 def pen(rgb: Rgb, spec: Pen, *, um_px: float, origin_um: Point) -> tuple[Rgb, Mask]:
