@@ -26,6 +26,8 @@ from appliance.worker import Work
 _FILES: Final = {"SR": "sr.dcm", "SEG": "seg.dcm"}
 """Kind of product inside -> file of the report stage, and of the parcel."""
 
+_WORDS: Final = {"outside_sr": "bare SR"}
+
 _MODALITIES: Final = {"SR": "SR", "SEG": "SEG", "outside_sr": "SR"}
 
 
@@ -112,7 +114,7 @@ class Release:
             token=slide.token, outboxes=self._outboxes, journal=self._journal, now=self._clock()
         )
         if parcels:
-            yield f"Route {route.name}: {len(parcels)} full batches.", parcels
+            yield f"Route {route.name}: batches of tiles handed over: {len(parcels)}.", parcels
 
     def _post(
         self, slide: OpenedSlide, route: Route, kind: str, products: tuple[Product, ...]
@@ -126,7 +128,7 @@ class Release:
             slide_id=slide.slide_id,
         )
         self._outboxes.post(products, parcel=parcel, route=route, now=self._clock())
-        kinds = ", ".join(product.kind for product in products)
+        kinds = ", ".join(_WORDS.get(product.kind, product.kind) for product in products)
         return f"Route {route.name}: {kinds}.", (parcel,)
 
     def _name(self, slide: OpenedSlide, route: Route, kind: str) -> str:

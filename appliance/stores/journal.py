@@ -194,6 +194,9 @@ class Journal:
             )
             .returning(slides.c.slide_id, slides.c.revision, slides.c.attempts)
         )
+        with self._reader.connect() as connection:  # an idle worker never takes the write lock
+            if connection.execute(select(candidate)).scalar() is None:
+                return None
         with self._engine.begin() as connection:
             row = connection.execute(statement).first()
         if row is None:

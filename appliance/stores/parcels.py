@@ -92,6 +92,9 @@ class Parcels:
                 parcels.c.attempts,
             )
         )
+        with self._reader.connect() as connection:  # an idle deliverer never takes the write lock
+            if connection.execute(select(candidate)).scalar() is None:
+                return None
         with self._engine.begin() as connection:
             row = connection.execute(statement).mappings().first()
         if row is None:

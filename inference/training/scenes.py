@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import cv2
 import numpy as np
@@ -10,14 +9,10 @@ import numpy.typing as npt
 
 from appliance.synthetic import artifact_geometry as geometry
 from appliance.synthetic import artifacts
-from appliance.synthetic.artifact_geometry import Point
 from appliance.synthetic.artifacts import CLASS_INDEX, Artifact, Fold, OutOfFocus
 from inference.training.sources import IGNORE, Labels, Rgb, TissueImage
+from inference.training.spoilers import Draw, chance, random_artifact
 
-Draw = np.random.Generator
-Colour = Literal["black", "blue", "green", "red"]
-
-_COLOURS: tuple[Colour, ...] = ("black", "blue", "green", "red", "red")
 _DARKEST_GLASS = 215
 _LEAST_BLUR_PX = 1.6
 _SEEN = 14
@@ -78,27 +73,23 @@ TISSUE_RECIPE = Recipe(
 
 def scene(draw: Draw, images: Sequence[TissueImage], recipe: Recipe) -> tuple[Rgb, Labels]:
     """Make one scene: uint8 (side, side, 3) and labels uint8 (side, side) with `IGNORE`."""
-    bounds = recipe.usual_um_px if _chance(draw, 0.6) else recipe.um_px
+    bounds = recipe.usual_um_px if chance(draw, 0.6) else recipe.um_px
     um_px = float(np.exp(draw.uniform(*np.log(bounds))))
-    if _chance(draw, recipe.bare):
+    if chance(draw, recipe.bare):
         rgb, labels = _bare_glass(draw, side=recipe.side_px)
     else:
         rgb, labels = _crop(draw, images, um_px=um_px, side=recipe.side_px)
-    if _chance(draw, 0.12):
+    if chance(draw, 0.12):
         rgb, labels = _beside(draw, images, rgb, labels, um_px=um_px)
     rgb = _restained(draw, rgb, paleness=recipe.paleness)
-    if _chance(draw, 0.3):
+    if chance(draw, 0.3):
         rgb = _tissue_oddities(draw, rgb, labels, um_px=um_px)
-    if _chance(draw, 0.15):
+    if chance(draw, 0.15):
         rgb = _plain_tissue(draw, rgb, um_px=um_px)
     rgb = _glass_oddities(draw, rgb, um_px=um_px)
-    if _chance(draw, recipe.spoiled):
+    if chance(draw, recipe.spoiled):
         rgb, labels = _spoiled(draw, rgb, labels, um_px=um_px, recipe=recipe)
     return _scanned(draw, rgb), labels
-
-
-def _chance(draw: Draw, probability: float) -> bool:
-    return bool(draw.random() < probability)
 
 
 def _crop(
@@ -141,12 +132,12 @@ def _beside(
     """Put another picture or an absent white tile next to the crop with a hard seam."""
     side = labels.shape[0]
     seam = int(draw.integers(side // 6, side - side // 6))
-    if _chance(draw, 0.85):
+    if chance(draw, 0.85):
         rgb[:, :seam], labels[:, :seam] = 255, 0
     else:
         other, other_labels = _crop(draw, images, um_px=um_px, side=side)
         rgb[:, :seam], labels[:, :seam] = other[:, :seam], other_labels[:, :seam]
-    if _chance(draw, 0.5):
+    if chance(draw, 0.5):
         return np.ascontiguousarray(rgb.transpose(1, 0, 2)), np.ascontiguousarray(labels.T)
     return rgb, labels
 
@@ -198,7 +189,7 @@ def _glass_oddities(draw: Draw, rgb: Rgb, *, um_px: float) -> Rgb:
     """Coverslip edges, fine dust, uneven light: things on glass that nobody needs a rescan for."""
     out = rgb
     side = rgb.shape[0]
-    if _chance(draw, 0.06):
+    if chance(draw, 0.06):
         ends = draw.uniform(-0.2, 1.2, (2, 2)) * side
         shade = int(draw.integers(20, 160))
         width = max(1, round(draw.uniform(3, 16) / um_px))
@@ -206,13 +197,13 @@ def _glass_oddities(draw: Draw, rgb: Rgb, *, um_px: float) -> Rgb:
         first, last = (tuple(int(v) for v in end) for end in ends)
         cv2.line(line, first, last, (shade, shade, shade), width, cv2.LINE_AA)
         out = line
-    if _chance(draw, 0.15):
+    if chance(draw, 0.15):
         out = out.copy()
         for _ in range(int(draw.integers(1, 12))):
             row, column = draw.integers(0, side, 2)
             radius = max(1, round(draw.uniform(1, 4) / um_px))
             cv2.circle(out, (int(column), int(row)), radius, draw.integers(20, 140, 3).tolist(), -1)
-    if _chance(draw, 0.3):
+    if chance(draw, 0.3):
         field = _smooth_field(draw, side, side / 1.5)
         out = geometry.to_rgb(out * (1 - 0.05 * (field[..., None] + 1)))
     return out
@@ -224,7 +215,7 @@ def _spoiled(
     """Paint one to three artifacts and write their classes into the labels."""
     clean = labels.copy()
     tissue = (clean == 1).astype(np.uint8)
-    count = 1 + int(_chance(draw, 0.35)) + int(_chance(draw, 0.15))
+    count = 1 + int(chance(draw, 0.35)) + int(chance(draw, 0.15))
     extent_um = labels.shape[0] * um_px
     chosen = [random_artifact(draw, recipe.kinds, extent_um=extent_um) for _ in range(count)]
     order = (Fold, OutOfFocus, artifacts.Bubble, artifacts.DarkSpot, artifacts.Pen)
@@ -257,100 +248,19 @@ def _visible(artifact: Artifact, *, um_px: float) -> Artifact:
     return artifact
 
 
-def random_artifact(draw: Draw, odds: tuple[float, ...], *, extent_um: float) -> Artifact:
-    """Draw an artifact, its kind by `odds`, that touches a square of `extent_um` at the origin."""
-    seed = int(draw.integers(2**31))
-    centre = (float(draw.uniform(0, extent_um)), float(draw.uniform(0, extent_um)))
-    makers = (_fold, _dark_spot, _pen, _bubble, _out_of_focus)
-    return makers[int(draw.choice(5, p=odds))](draw, centre, seed)
-
-
-def _dark_spot(draw: Draw, centre: Point, seed: int) -> Artifact:
-    red, green, blue = draw.uniform(0.03, 0.25) * draw.uniform(0.7, 1.3, 3)
-    return artifacts.DarkSpot(
-        centre_um=centre,
-        radius_um=_between(draw, 12, 80),
-        seed=seed,
-        opacity=float(draw.uniform(0.75, 1.0)),
-        colour=(float(red), float(green), float(blue)),
-        specks=int(draw.integers(0, 7)),
-    )
-
-
-def _bubble(draw: Draw, centre: Point, seed: int) -> Artifact:
-    return artifacts.Bubble(
-        centre_um=centre,
-        radius_um=(_between(draw, 50, 260), _between(draw, 50, 260)),
-        seed=seed,
-        rim_um=_between(draw, 8, 36),
-        darkness=float(draw.uniform(0.3, 0.85)),
-    )
-
-
-def _out_of_focus(draw: Draw, centre: Point, seed: int) -> Artifact:
-    whole = _chance(draw, 0.3)
-    return OutOfFocus(
-        centre_um=centre,
-        radius_um=(1e5, 1e5) if whole else (_between(draw, 90, 600), _between(draw, 90, 600)),
-        sigma_um=_between(draw, 3.2, 22),
-        seed=seed,
-        psf="disc" if _chance(draw, 0.5) else "gaussian",
-        squareness=float(draw.choice((2.0, 3.0, 8.0))),
-        edge_um=_between(draw, 4, 120),
-    )
-
-
-def _between(draw: Draw, low: float, high: float) -> float:
-    return float(np.exp(draw.uniform(np.log(low), np.log(high))))
-
-
-def _fold(draw: Draw, centre: Point, seed: int) -> Artifact:
-    angle, half = draw.uniform(0, np.pi), _between(draw, 90, 900)
-    dy, dx = half * np.sin(angle), half * np.cos(angle)
-    return Fold(
-        start_um=(centre[0] - dy, centre[1] - dx),
-        end_um=(centre[0] + dy, centre[1] + dx),
-        width_um=_between(draw, 22, 320),
-        seed=seed,
-        layers=float(draw.uniform(0.85, 1.8)),
-        wobble_um=float(draw.uniform(0, 0.15)) * half,
-    )
-
-
-def _pen(draw: Draw, centre: Point, seed: int) -> Artifact:
-    points = [centre]
-    heading = draw.uniform(0, 2 * np.pi)
-    for _ in range(int(draw.integers(1, 5))):
-        heading += draw.normal(0, 0.6)
-        step = _between(draw, 80, 500)
-        last = points[-1]
-        points.append((last[0] + step * np.sin(heading), last[1] + step * np.cos(heading)))
-    red, green, blue = draw.uniform(0.5, 1.3, 3)
-    return artifacts.Pen(
-        points_um=tuple(points),
-        width_um=_between(draw, 50, 500),
-        colour=_COLOURS[int(draw.integers(len(_COLOURS)))],
-        seed=seed,
-        thickness=_between(draw, 0.3, 1.9),
-        edge_um=_between(draw, 5, 140),
-        tint=(float(red), float(green), float(blue)),
-        gaps=float(draw.uniform(0.2, 0.6)) if _chance(draw, 0.25) else 0.0,
-    )
-
-
 def _scanned(draw: Draw, rgb: Rgb) -> Rgb:
     """Add what a scanner adds last: light, sharpening or a trace of softness, noise, JPEG."""
     light = rgb.astype(np.float32) / 255
     light = np.power(light, np.float32(np.exp(draw.normal(0, 0.15))))
     light *= draw.uniform(0.88, 1.04) * draw.uniform(0.97, 1.03, 3).astype(np.float32)
-    if _chance(draw, 0.25):
+    if chance(draw, 0.25):
         light = np.asarray(cv2.GaussianBlur(light, (0, 0), draw.uniform(0.3, 0.6)), np.float32)
-    elif _chance(draw, 0.33):
+    elif chance(draw, 0.33):
         soft = cv2.GaussianBlur(light, (0, 0), draw.uniform(0.6, 1.2))
         light = light + draw.uniform(0.2, 1.0) * (light - soft)
     light = light + draw.normal(0, draw.uniform(0, 0.012), light.shape).astype(np.float32)
     out = geometry.to_rgb(light * 255)
-    if _chance(draw, 0.75):
+    if chance(draw, 0.75):
         quality = [cv2.IMWRITE_JPEG_QUALITY, int(draw.integers(35, 96))]
         _, jpeg = cv2.imencode(".jpg", out[..., ::-1], quality)
         back = cv2.imdecode(jpeg, cv2.IMREAD_COLOR)

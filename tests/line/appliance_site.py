@@ -1,6 +1,5 @@
 """A whole appliance with its peers, as processes of its own, for tests that push slides through."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -117,7 +116,7 @@ class ApplianceSite:
 
     def signal(self, daemon: str, number: signal.Signals) -> None:
         """Send a signal to a daemon's process."""
-        os.kill(self.supervisor.process(daemon).pid, number)
+        self.supervisor.process(daemon).send_signal(number)
 
     def product(self, slide_id: str, stage: Stage) -> Path:
         """Folder that a stage published for a slide."""

@@ -3,6 +3,7 @@
 import signal
 import sqlite3
 import time
+from collections.abc import Iterator
 from itertools import count, islice
 from pathlib import Path
 
@@ -50,7 +51,7 @@ def stop_at(site: ApplianceSite, scans: Path, stage: Stage) -> str:
 
 def holds_the_journal(site: ApplianceSite) -> bool:
     """Whether the daemon was stopped inside a commit: then nobody can go on, whatever we do."""
-    journal = sqlite3.connect(site.root.zone("journal") / "journal.db", timeout=2)
+    journal = sqlite3.connect(site.root.zone("journal") / "journal.db", timeout=1)
     try:
         journal.execute("BEGIN IMMEDIATE")
         journal.rollback()
@@ -61,10 +62,28 @@ def holds_the_journal(site: ApplianceSite) -> bool:
     return False
 
 
+def pause(site: ApplianceSite, daemon: str) -> None:
+    """Stop a daemon, but not inside a commit."""
+    for _ in range(TRIES):
+        site.signal(daemon, signal.SIGSTOP)
+        if not holds_the_journal(site):
+            return
+        site.signal(daemon, signal.SIGCONT)
+    pytest.fail(f"the {daemon} daemon was always stopped inside a commit")
+
+
+@pytest.fixture(autouse=True)
+def nobody_stays_paused(running: ApplianceSite) -> Iterator[None]:
+    """Let every daemon go on after a test, so that one failure stays one."""
+    yield
+    for name in running.supervisor.names:
+        running.signal(name, signal.SIGCONT)
+
+
 def send_with_daemon_stopped(site: ApplianceSite, scan: Path, stage: Stage) -> str:
     before = set(site.slides())
     if stage not in SHARED:
-        site.signal(DAEMON_OF[stage], signal.SIGSTOP)
+        pause(site, DAEMON_OF[stage])
     assert site.send(scan) == 0
     wait_for(lambda: bool(set(site.slides()) - before), "the slide is on the line")
     (slide_id,) = set(site.slides()) - before
