@@ -42,23 +42,28 @@ def stop_at(site: ApplianceSite, scans: Path, stage: Stage) -> str:
             if past(site.board.slide(slide_id), stage) or time.monotonic() > deadline:
                 break
         site.signal(daemon, signal.SIGSTOP)
-        if is_running(site.board.slide(slide_id), stage) and not holds_the_journal(site):
+        if is_running(site.board.slide(slide_id), stage) and not holds_a_store(site):
             return slide_id
         site.signal(daemon, signal.SIGCONT)
         site.await_state(slide_id, (State.DONE,))
     pytest.fail(f"the {stage} stage was never caught at work in {TRIES} tries")
 
 
-def holds_the_journal(site: ApplianceSite) -> bool:
+def holds_a_store(site: ApplianceSite) -> bool:
     """Whether the daemon was stopped inside a commit: then nobody can go on, whatever we do."""
-    journal = sqlite3.connect(site.root.zone("journal") / "journal.db", timeout=1)
+    stores = [site.root.zone("journal") / "journal.db", site.root.zone("vault") / "vault.db"]
+    return any(is_locked(store) for store in stores)
+
+
+def is_locked(store: Path) -> bool:
+    connection = sqlite3.connect(store, timeout=1)
     try:
-        journal.execute("BEGIN IMMEDIATE")
-        journal.rollback()
+        connection.execute("BEGIN IMMEDIATE")
+        connection.rollback()
     except sqlite3.OperationalError:
         return True
     finally:
-        journal.close()
+        connection.close()
     return False
 
 
@@ -66,7 +71,7 @@ def pause(site: ApplianceSite, daemon: str) -> None:
     """Stop a daemon, but not inside a commit."""
     for _ in range(TRIES):
         site.signal(daemon, signal.SIGSTOP)
-        if not holds_the_journal(site):
+        if not holds_a_store(site):
             return
         site.signal(daemon, signal.SIGCONT)
     pytest.fail(f"the {daemon} daemon was always stopped inside a commit")
