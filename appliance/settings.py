@@ -125,7 +125,7 @@ class Peer(Section):
 
 
 class Policy(Section):
-    """What an outside route may receive. Spelled out in `docs/settings.md`."""
+    """What an outside route may receive. Spelled out in `docs/coverslip.toml`."""
 
     statement: str = Field(min_length=10)
     """One line: what this policy does not protect against."""

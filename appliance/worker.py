@@ -111,9 +111,7 @@ class Worker:
         part = start_publication(self._zone(), claim.folder)
         published = part
         try:
-            with renewing(self._journal.renew, claim, self._journal.lease_s):
-                work = Work(claim=claim, journal=self._journal, root=self._root, output=part)
-                outcome = self._handle(work)
+            outcome = self._fill(claim, part)
             if self._stage in ZONES:
                 published = publish(part)
             self._journal.advance(claim, outcome)
@@ -133,6 +131,21 @@ class Worker:
             if self._stage not in ZONES:
                 discard(part)
             log.info("%s: done in %.1f s", self._stage, time.monotonic() - started)
+
+    def _fill(self, claim: Claim, part: Path) -> Outcome:
+        """Let the handler fill the private folder while the lease is renewed.
+
+        A worker that was paused past its lease may find its folder swept by whoever has the slide
+        now: that is a lost lease, not a bug.
+        """
+        work = Work(claim=claim, journal=self._journal, root=self._root, output=part)
+        try:
+            with renewing(self._journal.renew, claim, self._journal.lease_s):
+                return self._handle(work)
+        except FileNotFoundError as error:
+            if part.exists():
+                raise
+            raise LeaseLost(f"The {self._stage} stage lost its lease and its folder.") from error
 
     def sweep(self) -> tuple[str, ...]:
         """Remove folders of this stage that the journal does not name and no lease may fill."""

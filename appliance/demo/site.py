@@ -11,7 +11,7 @@ from pathlib import Path
 from appliance.errors import ConfigError
 
 SETTINGS = """\
-# Written by coverslip demo. See docs/settings.md for every key.
+# Written by coverslip demo. See docs/coverslip.toml for every key.
 [storage]
 root = {root}
 soft_free_gib = 0.5

@@ -93,6 +93,19 @@ def test_the_result_of_a_lost_lease_is_thrown_away(journal: Journal, root: Root)
     assert status.state is State.HELD
 
 
+def test_a_worker_whose_folder_was_swept_while_it_was_paused_goes_on(
+    journal: Journal, root: Root
+) -> None:
+    def swept_meanwhile(work: Work) -> Outcome:
+        journal.operate("hold", "slide", operator="tech")
+        worker(journal, root, write).sweep()
+        return write(work)
+
+    journal.lease_s = 0.0
+    assert worker(journal, root, swept_meanwhile).step()
+    assert folders(root) == []
+
+
 def test_a_sweep_removes_what_a_crash_left_and_nothing_else(journal: Journal, root: Root) -> None:
     working = worker(journal, root, write)
     assert working.step()

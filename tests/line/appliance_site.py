@@ -19,7 +19,7 @@ from appliance.stores.board import Board
 from appliance.supervisor import Supervisor
 
 LIMIT_S = 90.0
-LEASE_S = 3.0
+LEASE_S = 2.0
 
 
 def wait_for(condition: Callable[[], bool], what: str, *, limit_s: float = LIMIT_S) -> None:

@@ -11,9 +11,9 @@ from appliance.synthetic.plan import SlidePlan
 from tests.line.appliance_site import ApplianceSite
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApplianceSite]:
-    """One appliance for the tests of a module; each pushes slides of its own."""
+    """One appliance for many tests; each pushes slides of its own."""
     with ApplianceSite(tmp_path_factory.mktemp("hospital") / "site") as site:
         yield site
 

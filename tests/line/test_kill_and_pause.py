@@ -93,7 +93,10 @@ def send_with_daemon_stopped(site: ApplianceSite, scan: Path, stage: Stage) -> s
     wait_for(lambda: bool(set(site.slides()) - before), "the slide is on the line")
     (slide_id,) = set(site.slides()) - before
     if stage not in SHARED:
-        wait_for(lambda: waits_at(site.board.slide(slide_id), stage), f"the slide waits at {stage}")
+        wait_for(
+            lambda: site.tended() and waits_at(site.board.slide(slide_id), stage),
+            f"the slide waits at {stage}",
+        )
     return slide_id
 
 
