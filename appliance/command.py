@@ -5,6 +5,7 @@ sub-commands and sets `run`, a function from the parsed arguments to an exit cod
 """
 
 import argparse
+import os
 import sys
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -46,3 +47,6 @@ def main(arguments: list[str] | None = None) -> int:
         return EXIT_CONFIG if isinstance(error, ConfigError) else EXIT_REFUSED
     except KeyboardInterrupt:
         return 130
+    except BrokenPipeError:  # whoever read our output, such as head, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
