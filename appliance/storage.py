@@ -80,12 +80,18 @@ def storage_errors() -> Iterator[None]:
         raise
 
 
+def private_folder(zone: Path, folder: str) -> Path:
+    """Path of the folder that a claim fills; nobody reads a `.part` folder."""
+    return zone / f".{folder}.part"
+
+
 def start_publication(zone: Path, folder: str) -> Path:
-    """Make the empty private folder that a claim fills; nobody reads a `.part` folder."""
-    part = zone / f".{folder}.part"
-    if part.exists():
-        shutil.rmtree(part)
-    part.mkdir(mode=PRIVATE_FOLDER_MODE)
+    """Make the private folder that a claim fills, empty."""
+    part = private_folder(zone, folder)
+    with storage_errors():
+        if part.exists():
+            shutil.rmtree(part)
+        part.mkdir(mode=PRIVATE_FOLDER_MODE)
     return part
 
 

@@ -15,7 +15,15 @@ from typing import TypeVar
 from appliance.errors import LeaseLost, RejectedError, TransientError
 from appliance.line import ZONES, Claim, Outcome, Stage
 from appliance.logs import about_slide
-from appliance.storage import Root, discard, publish, start_publication, sweep
+from appliance.storage import (
+    Root,
+    discard,
+    private_folder,
+    publish,
+    start_publication,
+    storage_errors,
+    sweep,
+)
 from appliance.stores.journal import Journal, Product
 
 log = logging.getLogger(__name__)
@@ -108,10 +116,10 @@ class Worker:
 
     def _work(self, claim: Claim) -> None:
         started = time.monotonic()
-        part = start_publication(self._zone(), claim.folder)
+        part = private_folder(self._zone(), claim.folder)
         published = part
         try:
-            outcome = self._fill(claim, part)
+            outcome = self._fill(claim)
             if self._stage in ZONES:
                 published = publish(part)
             self._journal.advance(claim, outcome)
@@ -119,7 +127,7 @@ class Worker:
             discard(published)
             log.warning("the %s stage lost its lease; its result was thrown away", self._stage)
         except TransientError as error:
-            discard(part)
+            discard(part)  # never the published folder: the commit may have named it
             wait_s = retry_after_s(self._journal.retries(claim))
             self._journal.put_back(claim, error, after_s=wait_s)
             log.warning("%s: %s Tried again in %.0f s.", self._stage, error, wait_s)
@@ -132,15 +140,17 @@ class Worker:
                 discard(part)
             log.info("%s: done in %.1f s", self._stage, time.monotonic() - started)
 
-    def _fill(self, claim: Claim, part: Path) -> Outcome:
+    def _fill(self, claim: Claim) -> Outcome:
         """Let the handler fill the private folder while the lease is renewed.
 
         A worker that was paused past its lease may find its folder swept by whoever has the slide
         now: that is a lost lease, not a bug.
         """
+        part = start_publication(self._zone(), claim.folder)
         work = Work(claim=claim, journal=self._journal, root=self._root, output=part)
         try:
-            with renewing(self._journal.renew, claim, self._journal.lease_s):
+            renewed = renewing(self._journal.renew, claim, self._journal.lease_s)
+            with storage_errors(), renewed:
                 return self._handle(work)
         except FileNotFoundError as error:
             if part.exists():
@@ -192,6 +202,8 @@ def renewing(renew: Callable[[C], None], claim: C, lease_s: float) -> Iterator[N
                 renew(claim)
             except LeaseLost:
                 return
+            except TransientError as error:
+                log.warning("the lease was not renewed this time: %s", error)
 
     thread = threading.Thread(target=keep, name="renew-lease", daemon=True)
     thread.start()

@@ -26,7 +26,7 @@ from appliance.line import ZONES, Claim, Outcome, Stage, State
 from appliance.stores.board import Board
 from appliance.stores.database import READ_ONLY
 from appliance.stores.journal_schema import events, heartbeats, products, slides
-from appliance.stores.parcels import Parcels
+from appliance.stores.parcels import Parcels, error_values
 
 LEASE_S = 30.0
 MAX_ATTEMPTS = 3
@@ -135,6 +135,7 @@ class Journal:
                 progress=0.0,
                 words="held: an object arrived after the report" if released else "receiving",
                 last_byte_at=last_byte_at,
+                **_CLEAR,
             )
             text = f"A late object arrived: revision {row.revision + 1} begins."
             self._note(connection, actor, slide_id, "late-object", text)
@@ -272,7 +273,7 @@ class Journal:
                 next_try_at=now + after_s,
                 lease_token=None,
                 words="",
-                **_error_values(error),
+                **error_values(error),
             )
             if kept:
                 self._note(connection, claim.stage, claim.slide_id, "put-back", str(error))
@@ -286,7 +287,7 @@ class Journal:
                 state=State.ASIDE,
                 lease_token=None,
                 words="",
-                **_error_values(error),
+                **error_values(error),
             )
             if kept:
                 self._note(connection, claim.stage, claim.slide_id, "set-aside", str(error))
@@ -300,7 +301,7 @@ class Journal:
                 state=State.ASIDE,
                 lease_token=None,
                 words="",
-                **_error_values(error),
+                **error_values(error),
             )
             self._note(connection, actor, slide_id, "set-aside", str(error))
 
@@ -348,6 +349,8 @@ class Journal:
                 raise ForbiddenAction(f"This slide cannot be {text} in its present state.")
             if action == "retry":
                 self.parcels.retry_slide(connection, slide_id)
+            if changes["state"] == State.WAITING:  # its last parcel may have arrived meanwhile
+                self.parcels.finish_slide(connection, slide_id)
             words = f"The slide was {text}." + (f" Reason: {reason}" if reason else "")
             self._note(connection, operator, slide_id, action, words)
 
@@ -415,10 +418,6 @@ _ACTIONS: dict[str, tuple[tuple[State, ...], dict[str, Any], str]] = {
     ),
 }
 """Action -> (states it may start from, new values, what was done in words)."""
-
-
-def _error_values(error: ApplianceError) -> dict[str, Any]:
-    return {"error": str(error), "error_code": error.code, "next_step": error.next_step}
 
 
 def _lost(claim: Claim) -> LeaseLost:

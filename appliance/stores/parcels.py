@@ -131,7 +131,7 @@ class Parcels:
                 retries=parcels.c.retries + 1,
                 next_try_at=self._clock() + after_s,
                 lease_token=None,
-                **_error_values(error),
+                **error_values(error),
             )
             self._note(connection, claim, "delivery-put-back", str(error))
 
@@ -139,7 +139,7 @@ class Parcels:
         """Give a parcel up until a person decides; its slide is set aside with it."""
         with self._engine.begin() as connection:
             kept = self._update(
-                connection, claim, state=State.ASIDE, lease_token=None, **_error_values(error)
+                connection, claim, state=State.ASIDE, lease_token=None, **error_values(error)
             )
             if kept and claim.parcel.slide_id is not None:
                 connection.execute(
@@ -152,7 +152,7 @@ class Parcels:
                         state=State.ASIDE,
                         updated_at=self._clock(),
                         words="",
-                        **_error_values(error),
+                        **error_values(error),
                     )
                 )
             self._note(connection, claim, "delivery-set-aside", str(error))
@@ -222,5 +222,6 @@ class Parcels:
         )
 
 
-def _error_values(error: ApplianceError) -> dict[str, Any]:
+def error_values(error: ApplianceError) -> dict[str, Any]:
+    """Columns that tell an operator what went wrong and what to do about it."""
     return {"error": str(error), "error_code": error.code, "next_step": error.next_step}

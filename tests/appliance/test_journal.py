@@ -304,3 +304,27 @@ def test_a_journal_can_be_opened_and_read_while_another_process_writes(
         engine = open_engine(f"sqlite:///{tmp_path / 'journal.db'}", store="journal")
         assert Journal(engine).board.slide("slide") is not None
         engine.dispose()
+
+
+def test_a_slide_held_while_its_last_parcel_arrived_is_done_when_it_is_resumed(
+    journal: Journal,
+) -> None:
+    released(journal, ("pacs",))
+    claim = journal.parcels.claim("pacs")
+    assert claim is not None
+    journal.operate("hold", "slide", operator="tech")
+    journal.parcels.delivered(claim, words="Arrived.")
+    assert state(journal) == (Stage.DELIVER, State.HELD)
+    journal.operate("resume", "slide", operator="tech")
+    assert state(journal) == (Stage.DELIVER, State.DONE)
+
+
+def test_a_late_object_takes_the_old_error_away(journal: Journal) -> None:
+    waiting(journal)
+    claim = journal.claim(Stage.ASSEMBLE)
+    assert claim is not None
+    journal.set_aside(claim, RejectedError("No good."))
+    journal.new_revision("slide", actor="node", last_byte_at=2.0)
+    status = journal.board.slide("slide")
+    assert status is not None
+    assert (status.state, status.error, status.next_step) == (State.RECEIVING, None, None)

@@ -1,16 +1,18 @@
 """The worker: publishes by rename and one commit, and sorts failures by what happens next."""
 
+import errno
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from appliance.errors import PeerUnavailable, UnsuitableSlide
+from appliance.errors import PeerUnavailable, TransientError, UnsuitableSlide
 from appliance.line import Outcome, Stage, State
 from appliance.storage import Root
 from appliance.stores.database import open_engine
 from appliance.stores.journal import Journal
-from appliance.worker import Handler, Work, Worker, retry_after_s
+from appliance.worker import Handler, Work, Worker, renewing, retry_after_s
 
 
 @pytest.fixture
@@ -59,6 +61,30 @@ def test_a_transient_failure_puts_the_slide_back_and_leaves_no_folder(
     assert (status.state, status.error) == (State.WAITING, "The PACS does not answer.")
     assert status.next_try_at is not None
     assert folders(root) == []
+
+
+def test_a_full_disk_puts_the_slide_back_and_is_no_bug(journal: Journal, root: Root) -> None:
+    def fill(work: Work) -> Outcome:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    assert worker(journal, root, fill).step()
+    status = journal.board.slide("slide")
+    assert status is not None
+    assert (status.state, status.error_code) == (State.WAITING, "storage-full")
+
+
+def test_a_lease_is_renewed_again_after_the_journal_did_not_answer_once() -> None:
+    renewed = threading.Event()
+    answers = iter([TransientError("The journal database does not answer.")])
+
+    def renew(claim: str) -> None:
+        failure = next(answers, None)
+        if failure is not None:
+            raise failure
+        renewed.set()
+
+    with renewing(renew, "claim", lease_s=0.03):
+        assert renewed.wait(timeout=10)
 
 
 def test_a_rejected_slide_is_set_aside_and_leaves_no_folder(journal: Journal, root: Root) -> None:
