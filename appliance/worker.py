@@ -120,8 +120,7 @@ class Worker:
         published = part
         try:
             outcome = self._fill(claim)
-            if self._stage in ZONES:
-                published = publish(part)
+            published = self._publish(part)
             self._journal.advance(claim, outcome)
         except LeaseLost:
             discard(published)
@@ -141,11 +140,7 @@ class Worker:
             log.info("%s: done in %.1f s", self._stage, time.monotonic() - started)
 
     def _fill(self, claim: Claim) -> Outcome:
-        """Let the handler fill the private folder while the lease is renewed.
-
-        A worker that was paused past its lease may find its folder swept by whoever has the slide
-        now: that is a lost lease, not a bug.
-        """
+        """Let the handler fill the private folder while the lease is renewed."""
         part = start_publication(self._zone(), claim.folder)
         work = Work(claim=claim, journal=self._journal, root=self._root, output=part)
         try:
@@ -153,9 +148,20 @@ class Worker:
             with storage_errors(), renewed:
                 return self._handle(work)
         except FileNotFoundError as error:
-            if part.exists():
-                raise
-            raise LeaseLost(f"The {self._stage} stage lost its lease and its folder.") from error
+            raise self._swept(part, error) from error
+
+    def _publish(self, part: Path) -> Path:
+        """Give a filled folder its name; a stage without a zone publishes by itself."""
+        try:
+            return publish(part) if self._stage in ZONES else part
+        except FileNotFoundError as error:
+            raise self._swept(part, error) from error
+
+    def _swept(self, part: Path, error: FileNotFoundError) -> Exception:
+        """Tell a bug from a lost lease: who was paused past it may find its folder swept."""
+        if part.exists():
+            return error
+        return LeaseLost(f"The {self._stage} stage lost its lease and its folder.")
 
     def sweep(self) -> tuple[str, ...]:
         """Remove folders of this stage that the journal does not name and no lease may fill."""
