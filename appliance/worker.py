@@ -119,8 +119,9 @@ class Worker:
         part = private_folder(self._zone(), claim.folder)
         published = part
         try:
-            outcome = self._fill(claim)
-            published = self._publish(part)
+            with self._swept_is_lost(part):
+                outcome = self._fill(claim)
+                published = publish(part) if self._stage in ZONES else part
             self._journal.advance(claim, outcome)
         except LeaseLost:
             discard(published)
@@ -143,25 +144,19 @@ class Worker:
         """Let the handler fill the private folder while the lease is renewed."""
         part = start_publication(self._zone(), claim.folder)
         work = Work(claim=claim, journal=self._journal, root=self._root, output=part)
-        try:
-            renewed = renewing(self._journal.renew, claim, self._journal.lease_s)
-            with storage_errors(), renewed:
-                return self._handle(work)
-        except FileNotFoundError as error:
-            raise self._swept(part, error) from error
+        renewed = renewing(self._journal.renew, claim, self._journal.lease_s)
+        with storage_errors(), renewed:
+            return self._handle(work)
 
-    def _publish(self, part: Path) -> Path:
-        """Give a filled folder its name; a stage without a zone publishes by itself."""
+    @contextmanager
+    def _swept_is_lost(self, part: Path) -> Iterator[None]:
+        """Tell a lost lease from a bug: who was paused past it may find its folder swept."""
         try:
-            return publish(part) if self._stage in ZONES else part
+            yield
         except FileNotFoundError as error:
-            raise self._swept(part, error) from error
-
-    def _swept(self, part: Path, error: FileNotFoundError) -> Exception:
-        """Tell a bug from a lost lease: who was paused past it may find its folder swept."""
-        if part.exists():
-            return error
-        return LeaseLost(f"The {self._stage} stage lost its lease and its folder.")
+            if part.exists():
+                raise
+            raise LeaseLost(f"The {self._stage} stage lost its lease and its folder.") from error
 
     def sweep(self) -> tuple[str, ...]:
         """Remove folders of this stage that the journal does not name and no lease may fill."""
