@@ -11,7 +11,7 @@ from appliance.stores.receipts import Receipts, StoredInstance, StoredSlide
 from dicom_node.completeness import Profile, Progress, Receiving, judge
 from dicom_node.grouping import Arrival, Group, group
 from dicom_node.receiver import facts_of
-from dicom_node.spool import Transfer
+from dicom_node.transfer import Transfer
 
 log = logging.getLogger(__name__)
 

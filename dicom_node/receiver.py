@@ -16,8 +16,9 @@ from appliance.storage import storage_errors
 from appliance.stores.receipts import Receipt, Receipts
 from dicom_node.headers import Header, Instance, check_content, read_header
 from dicom_node.scp import Announced
-from dicom_node.spool import Spool, Transfer
+from dicom_node.spool import Spool
 from dicom_node.status import SUCCESS, MismatchedInstance, store_status
+from dicom_node.transfer import Transfer
 
 log = logging.getLogger(__name__)
 

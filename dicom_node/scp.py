@@ -6,9 +6,9 @@ negotiate, and in what they do with an object that came whole.
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final, cast
+from typing import Any, Final, cast
 
 from pynetdicom import AE, evt
 from pynetdicom.dimse_primitives import C_STORE
@@ -18,8 +18,9 @@ from pynetdicom.presentation import PresentationContext
 from appliance.errors import ConfigError
 from dicom_node.admission import Request, Rules, admit
 from dicom_node.quiet import silence_libraries
-from dicom_node.spool import Spool, Transfer
+from dicom_node.spool import Spool
 from dicom_node.status import SUCCESS
+from dicom_node.transfer import Transfer
 from dicom_node.wire import MAXIMUM_PDU_BYTES, NodeHandler, NodeServer, spooling
 
 log = logging.getLogger(__name__)
@@ -73,6 +74,8 @@ class StorageSCP:
         Told in one sentence about a request that was not admitted.
     prepare
         Called once nobody else works on the spool, before the first connection.
+    services
+        Further DIMSE services: event of the library and its handler.
     """
 
     def __init__(
@@ -85,6 +88,7 @@ class StorageSCP:
         store: Store,
         refused: Callable[[str], None] = log.warning,
         prepare: Callable[[], None] = lambda: None,
+        services: Sequence[tuple[evt.EventType, Callable[..., Any]]] = (),
     ) -> None:
         self._address = address
         self._rules = rules
@@ -93,6 +97,7 @@ class StorageSCP:
         self._store = store
         self._refused = refused
         self._prepare = prepare
+        self._services = services
         self._server: NodeServer | None = None
 
     def start(self) -> int:
@@ -115,6 +120,7 @@ class StorageSCP:
                     (evt.EVT_CONN_CLOSE, self._on_closed),
                     (evt.EVT_C_STORE, self._on_store),
                     (evt.EVT_C_ECHO, lambda _event: SUCCESS),
+                    *self._services,
                 ],
                 server_class=NodeServer,
                 request_handler=type("Handler", (NodeHandler,), {"intake": self._spool}),

@@ -5,140 +5,21 @@ goes from one to the other by an atomic rename after its content was made durabl
 receiver looks into `incoming/`, and what a dropped transfer leaves there is swept.
 """
 
-import errno
 import fcntl
-import hashlib
-import io
 import logging
 import os
 import secrets
 import threading
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
-from typing import Final
 
-from pydicom.filewriter import write_file_meta_info
-from pynetdicom.dsutils import create_file_meta
-
-from appliance.errors import ConfigError, StorageFull
-from appliance.storage import NO_SPACE_ERRNOS, fsync_folder
-from dicom_node.headers import Instance, peek
+from appliance.errors import ConfigError
+from appliance.storage import fsync_folder
+from dicom_node.transfer import Transfer
 
 log = logging.getLogger(__name__)
 
-SYNC_EVERY_BYTES: Final = 64 << 20
-"""Data is forced to disk as it comes, so that the last fsync of 5 GB does not outlast a scanner."""
-
 FreeBytes = Callable[[Path], int]
-
-
-class Transfer:
-    """One object on its way in: a private file, the hash of its data set, its length.
-
-    A failure to write does not end the association: the rest of the object is read and thrown
-    away, and `failure` says why, so that the sender gets a status (PS3.4 B.2.3).
-    """
-
-    def __init__(
-        self, path: Path, *, association: str, scanner: str, hard_free: Callable[[], bool]
-    ) -> None:
-        self.path = path
-        self.association = association
-        self.scanner = scanner
-        self.size_bytes = 0
-        self.failure: StorageFull | None = None
-        self._digest = hashlib.sha256()
-        self._hard_free = hard_free
-        self._unsynced_bytes = 0
-        self._instance: Instance | None = None
-        self._lock = threading.Lock()
-        self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-
-    @property
-    def sha256(self) -> str:
-        """Hash of the data set as the peer encoded it, without our file meta information."""
-        return self._digest.hexdigest()
-
-    def begin(self, *, sop_class_uid: str, sop_instance_uid: str, transfer_syntax_uid: str) -> None:
-        """Write preamble and file meta information (PS3.10 7.1)."""
-        buffer = io.BytesIO()
-        buffer.write(b"\0" * 128 + b"DICM")
-        write_file_meta_info(
-            buffer,  # type: ignore[arg-type]
-            create_file_meta(
-                sop_class_uid=sop_class_uid,  # type: ignore[arg-type]
-                sop_instance_uid=sop_instance_uid,  # type: ignore[arg-type]
-                transfer_syntax=transfer_syntax_uid,  # type: ignore[arg-type]
-            ),
-        )
-        self._write(buffer.getvalue())
-
-    def write(self, fragment: bytes | memoryview) -> None:
-        """Append a fragment of the data set."""
-        self._digest.update(fragment)
-        self._write(fragment)
-
-    def make_durable(self) -> None:
-        """Force the content to disk and close the file; a full disk is a `failure`."""
-        with self._storage_failure():
-            os.fsync(self._descriptor)
-        self._close()
-
-    def discard(self) -> None:
-        """Close and remove the file; does nothing once it was published."""
-        self._close()
-        self.path.unlink(missing_ok=True)
-
-    def instance(self) -> Instance | None:
-        """Tell what is coming in, as soon as its header is there whole."""
-        if self._instance is None and self.failure is None:
-            self._instance = peek(self.path)
-        return self._instance
-
-    def _write(self, content: bytes | memoryview) -> None:
-        if self.failure is not None:
-            return
-        with self._storage_failure():
-            view = memoryview(content)
-            while view:
-                view = view[os.write(self._descriptor, view) :]
-            self._unsynced_bytes += len(content)
-            if self._unsynced_bytes >= SYNC_EVERY_BYTES:
-                self._unsynced_bytes = 0
-                os.fdatasync(self._descriptor)
-                if not self._hard_free():
-                    raise OSError(errno.ENOSPC, "below the hard limit")
-        self.size_bytes += len(content)
-
-    def _storage_failure(self) -> "_NoteFullDisk":
-        return _NoteFullDisk(self)
-
-    def refuse(self) -> None:
-        """Give up what was written, to make room at once."""
-        self.failure = StorageFull("The disk of the appliance is full.")
-        os.ftruncate(self._descriptor, 0)
-
-    def _close(self) -> None:
-        with self._lock:
-            descriptor, self._descriptor = self._descriptor, -1
-        if descriptor >= 0:
-            os.close(descriptor)
-
-
-class _NoteFullDisk:
-    """Turn a full disk into the transfer's failure; any other OSError stays a bug."""
-
-    def __init__(self, transfer: Transfer) -> None:
-        self._transfer = transfer
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> bool:
-        if isinstance(error, OSError) and error.errno in NO_SPACE_ERRNOS:
-            self._transfer.refuse()
-            return True
-        return False
 
 
 class Spool:

@@ -33,7 +33,7 @@ from pynetdicom.transport import (
     ThreadedAssociationServer,
 )
 
-from dicom_node.spool import Transfer
+from dicom_node.transfer import Transfer
 
 log = logging.getLogger(__name__)
 

@@ -108,13 +108,16 @@ CARRIED: Mapping[str, str] = MappingProxyType(
     {
         "SR": "report",
         "SEG": "segmentation",
+        "originals": "originals",
         "outside_sr": "bare report",
         "tiles": "shuffled tiles",
     }
 )
 """What a route may carry, by its name in the settings."""
 
-WAYS: Mapping[str, str] = MappingProxyType({"dimse": "DICOM", "folder": "a folder"})
+WAYS: Mapping[str, str] = MappingProxyType(
+    {"dimse": "DICOM", "stow": "DICOMweb", "folder": "a folder"}
+)
 """How a route goes, by its kind in the settings."""
 
 ROLES: Mapping[Role, str] = MappingProxyType(

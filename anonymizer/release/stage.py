@@ -59,7 +59,7 @@ class Release:
         clock: Callable[[], float],
     ) -> None:
         check_tile_routes(settings)
-        self._routes = settings.routes
+        self._routes = tuple(one for one in settings.routes if not one.is_archive)
         self._root = root
         self._vault = vault
         self._keys = keys

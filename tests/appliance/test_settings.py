@@ -23,6 +23,7 @@ kind = "dimse"
 carries = ["SR", "SEG"]
 addresses = ["10.1.0.0/16"]
 peer = { ae_title = "PACS", host = "10.1.0.9", port = 104 }
+waiver = "The PACS speaks no TLS; decided by IT."
 """
 
 TILES = """
@@ -117,3 +118,52 @@ def test_a_route_that_would_let_too_much_out_is_refused(
 def test_an_unknown_route_names_the_nearest(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="did you mean pacs"):
         parsed(tmp_path, SOUND + INSIDE).route("pcs")
+
+
+ARCHIVE = """
+[[routes]]
+name = "archive"
+recipient = "hospital"
+place = "inside"
+kind = "stow"
+carries = ["originals"]
+addresses = ["10.1.0.0/16"]
+web = { url = "https://10.1.0.9/dicom-web" }
+"""
+
+SCANNER = """
+[[scanners]]
+name = "scanner-1"
+ae_title = "SCANNER1"
+addresses = ["10.0.5.0/24"]
+"""
+
+
+def test_one_pacs_may_get_reports_and_originals(tmp_path: Path) -> None:
+    settings = parsed(tmp_path, SOUND + INSIDE + ARCHIVE)
+    assert [route.is_archive for route in settings.routes] == [False, True]
+    assert settings.route("archive").host == "10.1.0.9"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (INSIDE.replace("waiver", "# waiver"), "it needs tls, or a waiver"),
+        (ARCHIVE.replace("https:", "http:"), "it needs tls, or a waiver"),
+        (ARCHIVE.replace('"originals"', '"originals", "SR"'), "originals only"),
+        (ARCHIVE.replace('"inside"', '"outside"'), "nothing else"),
+        (ARCHIVE.replace("10.1.0.9", "8.8.8.8"), "inside addresses"),
+        (SCANNER + '[scanners.commitment]\nmeans = "own"\n', "host is missing"),
+        (
+            SCANNER + '[scanners.commitment]\nmeans = "after_archive"\nhost = "10.0.5.1"\n',
+            "needs a route that carries originals, with a confirmation",
+        ),
+        (SCANNER + SCANNER.replace("scanner-1", "scanner-2"), "same AE title"),
+        ('[dicomweb]\nhost = "0.0.0.0"\n', "dicomweb needs tls"),
+        ('[node.tls]\ncertificate = "a"\nkey = "b"\n', "ca is missing"),
+    ],
+)
+def test_a_link_or_promise_that_cannot_hold_is_refused(
+    tmp_path: Path, text: str, words: str
+) -> None:
+    assert words in sentence(tmp_path, SOUND + text)

@@ -207,7 +207,7 @@ def test_below_the_hard_limit_an_open_association_is_answered_out_of_resources(
 def test_a_disk_that_fills_in_a_transfer_is_answered_and_room_is_made(
     hospital: Hospital, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dicom_node.spool.SYNC_EVERY_BYTES", 100_000)
+    monkeypatch.setattr("dicom_node.transfer.SYNC_EVERY_BYTES", 100_000)
     path = write(Image(frame_bytes=200_000), tmp_path)
     used: list[int] = []
 

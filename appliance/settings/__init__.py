@@ -5,26 +5,49 @@ holds them. Read once at start; restart to change.
 """
 
 import difflib
-import ipaddress
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from appliance.errors import ConfigError
+from appliance.settings.network import (
+    ClientTls,
+    Commitment,
+    Dicomweb,
+    Node,
+    Scanner,
+    ServerTls,
+    is_loopback,
+)
+from appliance.settings.routes import Confirmation, Peer, Policy, Route, Web
+from appliance.settings.sections import Section, Share
 
-AETitle = Annotated[str, Field(min_length=1, max_length=16, pattern=r"^[\x21-\x5b\x5d-\x7e ]+$")]
-Name = Annotated[str, Field(min_length=1, max_length=32, pattern=r"^[a-z0-9][a-z0-9-]*$")]
-Port = Annotated[int, Field(ge=0, le=65535)]
-Share = Annotated[float, Field(ge=0, le=1)]
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-
-
-class Section(BaseModel):
-    """A table of the file: frozen, and strict about what it knows."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+__all__ = [
+    "ClientTls",
+    "Commitment",
+    "Confirmation",
+    "Deidentify",
+    "Dicomweb",
+    "Inference",
+    "Journal",
+    "Keys",
+    "Model",
+    "Node",
+    "Operators",
+    "Peer",
+    "Policy",
+    "Route",
+    "Scanner",
+    "ServerTls",
+    "Settings",
+    "Storage",
+    "VerdictRules",
+    "Web",
+    "is_loopback",
+    "load",
+]
 
 
 class Storage(Section):
@@ -50,27 +73,6 @@ class Keys(Section):
     """Where the keys are; `coverslip keys init` makes them."""
 
     folder: Path
-
-
-class Node(Section):
-    """The DICOM node that scanners meet."""
-
-    ae_title: AETitle = "COVERSLIP"
-    host: str = "0.0.0.0"  # noqa: S104  an appliance listens to the scanners' network
-    port: Port = 11112
-    maximum_associations: int = Field(default=32, ge=1, le=512)
-
-
-class Scanner(Section):
-    """A scanner that may send; anyone else is rejected at association."""
-
-    name: Name
-    ae_title: AETitle
-    addresses: tuple[Network, ...] = Field(min_length=1)
-    quiet_s: float = Field(default=60.0, ge=0)
-    """A slide counts as complete when its association ended and it was quiet this long."""
-    expects: tuple[str, ...] = ()
-    """Image flavors (VOLUME, LABEL, OVERVIEW, THUMBNAIL) that make a slide complete at once."""
 
 
 class Deidentify(Section):
@@ -115,89 +117,6 @@ class VerdictRules(Section):
     """Less tissue than this is no tissue: rescan."""
 
 
-class Peer(Section):
-    """A DICOM peer that a route sends to."""
-
-    ae_title: AETitle
-    host: str
-    port: Port
-    calling_ae_title: AETitle = "COVERSLIP"
-
-
-class Policy(Section):
-    """What an outside route may receive. Spelled out in `docs/coverslip.toml`."""
-
-    statement: str = Field(min_length=10)
-    """One line: what this policy does not protect against."""
-    um_px: float = Field(default=0.5, gt=0)
-    cell_px: int = Field(default=256, ge=64)
-    crop_px: int = Field(default=192, ge=32)
-    colours: Literal[2, 4] = 4
-    """2 = checkerboard over two recipients, 4 = the 2 by 2 classes."""
-    colour: int = Field(default=0, ge=0, le=3)
-    """Which colour class this recipient gets; it gets one only."""
-    min_patients: int = Field(default=20, ge=1)
-    max_tiles_per_patient: int = Field(default=500, ge=1)
-    tiles_per_shard: int = Field(default=256, ge=1)
-    jpeg_quality: int = Field(default=90, ge=50, le=100)
-
-    @model_validator(mode="after")
-    def _protects(self) -> Self:
-        if self.crop_px > 0.75 * self.cell_px:
-            raise ValueError("crop_px may be at most 0.75 of cell_px")
-        if (self.cell_px - self.crop_px) * self.um_px < MINIMUM_GAP_UM:
-            raise ValueError("the mean gap between tiles must be at least 16 µm")
-        if self.colour >= self.colours:
-            raise ValueError("colour must be below colours")
-        return self
-
-
-MINIMUM_GAP_UM = 16.0
-
-
-class Route(Section):
-    """A way to a recipient."""
-
-    name: Name
-    recipient: Name
-    place: Literal["inside", "outside"]
-    kind: Literal["dimse", "folder"]
-    carries: tuple[Literal["SR", "SEG", "tiles", "outside_sr"], ...] = Field(min_length=1)
-    peer: Peer | None = None
-    folder: Path | None = None
-    addresses: tuple[Network, ...] = ()
-    """Inside only: the ranges that count as inside; the peer's host must lie in one."""
-    policy: Policy | None = None
-
-    @model_validator(mode="after")
-    def _is_sound(self) -> Self:
-        carried = frozenset(self.carries)
-        if self.place == "inside" and (self.kind != "dimse" or carried - {"SR", "SEG"}):
-            raise ValueError("an inside route is of kind dimse and carries SR and SEG only")
-        if self.place == "outside" and carried not in ({"tiles"}, {"outside_sr"}):
-            raise ValueError("an outside route carries either tiles or outside_sr, nothing else")
-        if self.place == "outside" and self.policy is None:
-            raise ValueError("an outside route needs a policy")
-        if self.kind == "dimse" and self.peer is None:
-            raise ValueError("a route of kind dimse needs a peer")
-        if self.kind == "folder" and self.folder is None:
-            raise ValueError("a route of kind folder needs a folder")
-        if "tiles" in carried and self.kind != "folder":
-            raise ValueError("tiles go to a route of kind folder")
-        if self.place == "inside" and not self._peer_is_inside():
-            raise ValueError("the peer's host must be an address inside addresses")
-        return self
-
-    def _peer_is_inside(self) -> bool:
-        if self.peer is None:
-            return False
-        try:
-            address = ipaddress.ip_address(self.peer.host)
-        except ValueError:
-            return False
-        return any(address in network for network in self.addresses)
-
-
 class Operators(Section):
     """System groups whose members have a role at the control sockets."""
 
@@ -214,6 +133,7 @@ class Settings(Section):
     journal: Journal = Journal()
     node: Node = Node()
     scanners: tuple[Scanner, ...] = ()
+    dicomweb: Dicomweb | None = None
     deidentify: Deidentify = Deidentify()
     inference: Inference = Inference()
     verdict: VerdictRules = VerdictRules()
@@ -240,11 +160,33 @@ class Settings(Section):
             raise ValueError("two routes have the same name")
         for route in self.routes:
             for other in self.routes:
-                if route.recipient == other.recipient and route.carries != other.carries:
+                if route.recipient == other.recipient and not _go_together(route, other):
                     raise ValueError(
                         f"recipient {route.recipient} may get tiles or reports, never both"
                     )
         return self
+
+    @model_validator(mode="after")
+    def _keeps_promises(self) -> Self:
+        archives = any(route.is_archive and route.confirmation for route in self.routes)
+        for scanner in self.scanners:
+            asked = scanner.commitment
+            if asked is not None and asked.means == "after_archive" and not archives:
+                raise ValueError(
+                    f"scanner {scanner.name} is answered after_archive: that needs a route that "
+                    "carries originals, with a confirmation"
+                )
+        titles = [scanner.ae_title for scanner in self.scanners]
+        if len(set(titles)) != len(titles):
+            raise ValueError("two scanners have the same AE title")
+        return self
+
+
+def _go_together(route: Route, other: Route) -> bool:
+    """Whether one recipient may have both; inside, a PACS gets reports and originals."""
+    if route.place != other.place:
+        return False
+    return route.place == "inside" or route.carries == other.carries
 
 
 def load(path: Path) -> Settings:
