@@ -11,7 +11,7 @@ from appliance.stores.receipts import Receipts, StoredInstance, StoredSlide
 from dicom_node.completeness import Profile, Progress, Receiving, judge
 from dicom_node.grouping import Arrival, Group, group
 from dicom_node.receiver import facts_of
-from dicom_node.transfer import Transfer
+from dicom_node.spool import Coming
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ UNKNOWN_SCANNER = Scanner(name="unknown", profile=Profile(quiet_s=60.0))
 class _Moment:
     """What is going on at the socket, read before the receipts so that nothing falls between."""
 
-    in_flight: tuple[Transfer, ...]
+    in_flight: tuple[Coming, ...]
     open_associations: frozenset[str]
 
 
@@ -58,7 +58,7 @@ class Arrivals:
 
     receipts: Receipts
     journal: Journal
-    in_flight: Callable[[], tuple[Transfer, ...]]
+    in_flight: Callable[[], tuple[Coming, ...]]
     open_associations: Callable[[], frozenset[str]]
     scanners: Mapping[str, Scanner]
     clock: Callable[[], float] = time.time
@@ -184,11 +184,11 @@ def _arrival(one: StoredInstance) -> Arrival:
     )
 
 
-def _coming(transfers: Sequence[Transfer], study: str) -> list[Arrival]:
+def _coming(transfers: Sequence[Coming], study: str) -> list[Arrival]:
     """Objects of a study that are being received and whose header is there."""
     found = []
     for number, transfer in enumerate(transfers, start=1):
-        instance = transfer.instance()
+        instance = transfer.instance
         if instance is not None and instance.study_instance_uid == study:
             found.append(
                 Arrival(number=-number, instance=instance, association=transfer.association)
@@ -196,8 +196,8 @@ def _coming(transfers: Sequence[Transfer], study: str) -> list[Arrival]:
     return found
 
 
-def _is_coming(found: Group, transfers: Sequence[Transfer], callers: set[str]) -> bool:
+def _is_coming(found: Group, transfers: Sequence[Coming], callers: set[str]) -> bool:
     """Whether something is being received that is, or may be, of this group."""
     if any(one.number < 0 for one in found.arrivals):
         return True
-    return any(one.scanner in callers and one.instance() is None for one in transfers)
+    return any(one.scanner in callers and one.instance is None for one in transfers)

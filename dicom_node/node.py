@@ -9,23 +9,21 @@ from typing import Any, Final
 
 from appliance.control import Command, Operator
 from appliance.daemon import Daemon, open_journal
-from appliance.errors import ForbiddenAction
+from appliance.errors import ApplianceError, ForbiddenAction
 from appliance.line import Role, Stage, State
 from appliance.sealing import read_seal_public, seal
 from appliance.settings import Settings
 from appliance.storage import Root, free_bytes, write_durably
-from appliance.stores.database import open_engine
 from appliance.stores.journal import Journal
 from appliance.stores.receipts import Receipts
 from appliance.worker import Worker
-from dicom_node.admission import AllowedPeer, Rules
 from dicom_node.arrivals import DAEMON, Arrivals, Scanner
 from dicom_node.assemble import Assemble
 from dicom_node.completeness import Profile
-from dicom_node.contexts import scanner_contexts
-from dicom_node.notices import Notices
-from dicom_node.receiver import Receiver
-from dicom_node.scp import Address, StorageSCP
+from dicom_node.listeners import Listeners
+from dicom_node.listening import listen
+from dicom_node.receiving import Receiving, build_receiving
+from dicom_node.scp import StorageSCP
 from dicom_node.spool import FreeBytes, Spool
 
 log = logging.getLogger(__name__)
@@ -33,7 +31,6 @@ log = logging.getLogger(__name__)
 PORT_FILE: Final = "node.port"
 """In `run/`: the port that the node is bound to, for a settings file that asks for port 0."""
 
-_GIB: Final = 1 << 30
 _SWEEP_EVERY_S: Final = 5.0
 
 
@@ -42,23 +39,55 @@ class Node:
     """The parts of the node, put together from the settings."""
 
     root: Root
-    spool: Spool
-    receipts: Receipts
+    receiving: Receiving
     journal: Journal
-    scp: StorageSCP
     arrivals: Arrivals
     worker: Worker
 
+    @property
+    def receipts(self) -> Receipts:
+        """The receipts."""
+        return self.receiving.receipts
+
+    @property
+    def spool(self) -> Spool:
+        """The spool."""
+        return self.receiving.spool
+
+    @property
+    def scp(self) -> StorageSCP:
+        """The storage SCP of this process."""
+        return self.receiving.scp
+
+    @property
+    def port(self) -> int:
+        """The bound port."""
+        return int(self.receiving.listening.getsockname()[1])
+
     def start(self) -> int:
-        """Listen, publish the bound port, and give it."""
-        port = self.scp.start()
-        write_durably(self.root.zone("run") / PORT_FILE, f"{port}\n".encode(), mode=0o644)
-        return port
+        """Become the node of the spool, listen, publish the bound port, and give it.
 
+        Raises
+        ------
+        ConfigError
+            Another node works on the spool.
+        """
+        try:
+            self.spool.own()
+        except ApplianceError:
+            self.receiving.listening.close()
+            raise
+        n_swept = self.spool.sweep_instances(self.receipts.hashes())
+        if n_swept:
+            log.info("%d objects that were never answered for were removed", n_swept)
+        self.scp.start()
+        write_durably(self.root.zone("run") / PORT_FILE, f"{self.port}\n".encode(), mode=0o644)
+        return self.port
 
-def receipts_url(root: Root) -> str:
-    """SQLAlchemy URL of the receipts store."""
-    return f"sqlite:///{root.zone('receipts') / 'receipts.db'}"
+    def stop(self) -> None:
+        """Stop listening, and let another node work on the spool."""
+        self.scp.stop()
+        self.spool.disown()
 
 
 def build(
@@ -68,7 +97,7 @@ def build(
     free: FreeBytes = free_bytes,
     clock: Callable[[], float] = time.time,
 ) -> Node:
-    """Put the node together.
+    """Put the node together; its socket is bound, and nothing is taken from it yet.
 
     Parameters
     ----------
@@ -80,52 +109,31 @@ def build(
         Tells how many bytes are free on the file system of a folder.
     clock
         Seconds since the epoch.
+
+    Raises
+    ------
+    ConfigError
+        The address cannot be listened on.
     """
     root = Root(settings.storage.root)
-    notices = Notices(journal)
-    receipts = Receipts(open_engine(receipts_url(root), store="receipts"), clock)
-    spool = Spool(
-        root.zone("spool"),
-        soft_free_bytes=settings.storage.soft_free_gib * _GIB,
-        hard_free_bytes=settings.storage.hard_free_gib * _GIB,
-        free_bytes=free,
-    )
-    receiver = Receiver(spool=spool, receipts=receipts, refused=notices.refused, clock=clock)
-    scp = StorageSCP(
-        address=Address(
-            ae_title=settings.node.ae_title, host=settings.node.host, port=settings.node.port
-        ),
-        rules=_rules(settings),
-        contexts=scanner_contexts(),
-        spool=spool,
-        store=receiver.store,
-        refused=notices.refused,
-        prepare=lambda: _sweep_unanswered(spool, receipts),
-    )
+    listening = listen(settings.node.host, settings.node.port)
+    receiving = build_receiving(settings, journal, listening, free=free, clock=clock)
     arrivals = Arrivals(
-        receipts=receipts,
+        receipts=receiving.receipts,
         journal=journal,
-        in_flight=spool.in_flight,
-        open_associations=scp.open_associations,
+        in_flight=receiving.spool.in_flight,
+        open_associations=receiving.scp.open_associations,
         scanners=_scanners(settings),
         clock=clock,
     )
     handler = Assemble(
-        receipts=receipts,
-        spool=spool,
+        receipts=receiving.receipts,
+        spool=receiving.spool,
         root=root,
         seal=partial(seal, read_seal_public(settings.keys.folder / "seal.pub")),
     )
     worker = Worker(journal=journal, root=root, stage=Stage.ASSEMBLE, handle=handler)
-    return Node(
-        root=root,
-        spool=spool,
-        receipts=receipts,
-        journal=journal,
-        scp=scp,
-        arrivals=arrivals,
-        worker=worker,
-    )
+    return Node(root=root, receiving=receiving, journal=journal, arrivals=arrivals, worker=worker)
 
 
 def run(settings: Settings) -> int:
@@ -133,18 +141,26 @@ def run(settings: Settings) -> int:
     journal = open_journal(settings)
     node = build(settings, journal)
     port = node.start()
+    listeners = Listeners(settings, node.receiving.listening)
     daemon = Daemon(
         name=DAEMON,
         settings=settings,
         journal=journal,
-        steps=[node.arrivals.step, node.worker.step, _Sweep(node)],
+        steps=[node.arrivals.step, node.worker.step, _Sweep(node), listeners.tend],
         commands=commands(node),
-        words=f"{settings.node.ae_title} listening on port {port}",
+        words=_words(settings, port),
     )
     try:
         return daemon.run()
     finally:
-        node.scp.stop()
+        listeners.stop()
+        node.stop()
+
+
+def _words(settings: Settings, port: int) -> str:
+    words = f"{settings.node.ae_title} listening on port {port}"
+    n_listeners = settings.node.listeners
+    return words if n_listeners == 1 else f"{words}, {n_listeners} processes"
 
 
 def commands(node: Node) -> dict[str, Command]:
@@ -201,28 +217,10 @@ class _Sweep:
         if time.monotonic() - self._swept_at < _SWEEP_EVERY_S:
             return False
         self._swept_at = time.monotonic()
-        n_swept = self._node.spool.sweep_incoming(
-            open_associations=self._node.scp.open_associations()
-        )
+        n_swept = self._node.spool.sweep_incoming()
         if n_swept:
             log.info("%d partial objects of dropped transfers were removed", n_swept)
         return False
-
-
-def _sweep_unanswered(spool: Spool, receipts: Receipts) -> None:
-    n_swept = spool.sweep_instances(receipts.hashes())
-    if n_swept:
-        log.info("%d objects that were never answered for were removed", n_swept)
-
-
-def _rules(settings: Settings) -> Rules:
-    return Rules(
-        ae_title=settings.node.ae_title,
-        peers=[
-            AllowedPeer(ae_title=one.ae_title, networks=one.addresses) for one in settings.scanners
-        ],
-        maximum_associations=settings.node.maximum_associations,
-    )
 
 
 def _scanners(settings: Settings) -> dict[str, Scanner]:

@@ -15,7 +15,8 @@ from pydicom.uid import UID
 from appliance.storage import free_bytes, fsync_folder
 from dicom_node.admission import Rules
 from dicom_node.contexts import archive_contexts
-from dicom_node.scp import Address, Announced, StorageSCP
+from dicom_node.listening import listen
+from dicom_node.scp import Announced, StorageSCP
 from dicom_node.spool import Spool
 from dicom_node.status import CANNOT_UNDERSTAND, OUT_OF_RESOURCES, SUCCESS
 from dicom_node.transfer import Transfer
@@ -36,29 +37,36 @@ class ArchivePeer:
 
     folder: Path
     _scp: StorageSCP | None = field(default=None)
+    _spool: Spool | None = field(default=None)
 
     def start(self, *, ae_title: str, host: str, port: int) -> int:
         """Listen, and give the bound port."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        spool = Spool(
+        self._spool = spool = Spool(
             self.folder / _INCOMING,
             soft_free_bytes=0,
             hard_free_bytes=0,
             free_bytes=free_bytes,
         )
+        spool.own()
+        listening = listen(host, port)
         self._scp = StorageSCP(
-            address=Address(ae_title=ae_title, host=host, port=port),
+            ae_title=ae_title,
+            listening=listening,
             rules=Rules(ae_title=ae_title, peers=None, maximum_associations=_MAXIMUM_ASSOCIATIONS),
             contexts=archive_contexts(),
             spool=spool,
             store=self._store,
         )
-        return self._scp.start()
+        self._scp.start()
+        return int(listening.getsockname()[1])
 
     def stop(self) -> None:
         """Stop listening."""
         if self._scp is not None:
             self._scp.stop()
+        if self._spool is not None:
+            self._spool.disown()
 
     def _store(self, announced: Announced, transfer: Transfer) -> int:
         if not UID(announced.sop_instance_uid).is_valid:

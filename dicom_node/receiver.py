@@ -10,8 +10,9 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 
-from appliance.errors import ApplianceError, StorageFull
+from appliance.errors import ApplianceError, StorageFull, TransientError
 from appliance.storage import storage_errors
 from appliance.stores.receipts import Receipt, Receipts
 from dicom_node.headers import Header, Instance, check_content, read_header
@@ -56,7 +57,17 @@ class Receiver:
             return
         instance = _checked(announced, transfer)
         self.spool.publish(transfer)
-        self.receipts.add(_receipt(instance, transfer, sha256, received_at))
+        receipt = _receipt(instance, transfer, sha256, received_at)
+        if not self.receipts.add(receipt):
+            self.receipts.restore(receipt, partial(self._put_again, transfer))
+
+    def _put_again(self, transfer: Transfer) -> None:
+        """Give content its name again that was purged after it got it; nobody purges meanwhile."""
+        try:
+            if not self.spool.path(transfer.sha256).exists():
+                self.spool.publish(transfer)
+        except FileNotFoundError as error:
+            raise TransientError("The object was purged while it came again.") from error
 
     def _is_known(self, sop_instance_uid: str, sha256: str) -> bool:
         return self.spool.path(sha256).exists() and self.receipts.known(sop_instance_uid, sha256)

@@ -5,6 +5,7 @@ negotiate, and in what they do with an object that came whole.
 """
 
 import logging
+import socket
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,7 +16,6 @@ from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.events import Event
 from pynetdicom.presentation import PresentationContext
 
-from appliance.errors import ConfigError
 from dicom_node.admission import Request, Rules, admit
 from dicom_node.quiet import silence_libraries
 from dicom_node.spool import Spool
@@ -30,16 +30,6 @@ NETWORK_TIMEOUT_S: Final = 120.0
 DIMSE_TIMEOUT_S: Final = 30.0
 _NO_LIMIT: Final = 1_000_000
 """The library counts connections; we count associations, so that silent sockets take no place."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Address:
-    """Where and as whom an SCP listens."""
-
-    ae_title: str
-    host: str
-    port: int
-    """0 takes any free one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,8 +50,10 @@ class StorageSCP:
 
     Parameters
     ----------
-    address
-        Where to listen.
+    ae_title
+        Ours.
+    listening
+        A bound socket that does not block (`dicom_node.listening`).
     rules
         Who is admitted.
     contexts
@@ -72,8 +64,6 @@ class StorageSCP:
         Called in the association's thread for every object that came whole.
     refused
         Told in one sentence about a request that was not admitted.
-    prepare
-        Called once nobody else works on the spool, before the first connection.
     services
         Further DIMSE services: event of the library and its handler.
     """
@@ -81,71 +71,56 @@ class StorageSCP:
     def __init__(
         self,
         *,
-        address: Address,
+        ae_title: str,
+        listening: socket.socket,
         rules: Rules,
         contexts: list[PresentationContext],
         spool: Spool,
         store: Store,
         refused: Callable[[str], None] = log.warning,
-        prepare: Callable[[], None] = lambda: None,
         services: Sequence[tuple[evt.EventType, Callable[..., Any]]] = (),
     ) -> None:
-        self._address = address
+        self._ae_title = ae_title
+        self._socket = listening
         self._rules = rules
         self._contexts = contexts
         self._spool = spool
         self._store = store
         self._refused = refused
-        self._prepare = prepare
         self._services = services
         self._server: NodeServer | None = None
 
-    def start(self) -> int:
-        """Listen, and give the bound port.
-
-        Raises
-        ------
-        ConfigError
-            The address cannot be listened on, or another process works on the spool.
-        """
+    def start(self) -> None:
+        """Take connections."""
         silence_libraries()
-        self._spool.own()
-        self._spool.sweep_incoming(open_associations=())
-        self._prepare()
-        try:
-            server = self._entity().make_server(
-                (self._address.host, self._address.port),
-                evt_handlers=[
-                    (evt.EVT_REQUESTED, self._on_requested),
-                    (evt.EVT_CONN_CLOSE, self._on_closed),
-                    (evt.EVT_C_STORE, self._on_store),
-                    (evt.EVT_C_ECHO, lambda _event: SUCCESS),
-                    *self._services,
-                ],
-                server_class=NodeServer,
-                request_handler=type("Handler", (NodeHandler,), {"intake": self._spool}),
-            )
-        except OSError as error:
-            self._spool.disown()
-            place = f"{self._address.host}:{self._address.port}"
-            raise ConfigError(f"The node cannot listen on {place}.") from error
+        self._spool.join()
+        server = self._entity().make_server(
+            self._socket.getsockname()[:2],
+            evt_handlers=[
+                (evt.EVT_REQUESTED, self._on_requested),
+                (evt.EVT_CONN_CLOSE, self._on_closed),
+                (evt.EVT_C_STORE, self._on_store),
+                (evt.EVT_C_ECHO, lambda _event: SUCCESS),
+                *self._services,
+            ],
+            server_class=type("Server", (NodeServer,), {"listening": self._socket}),
+            request_handler=type("Handler", (NodeHandler,), {"intake": self._spool}),
+        )
         assert isinstance(server, NodeServer)  # noqa: S101  the class that was asked for
         self._server = server
         threading.Thread(target=server.serve_forever, args=(0.1,), name="scp", daemon=True).start()
-        return int(server.server_address[1])
 
     def stop(self) -> None:
         """Stop listening, abort what is open, and remove what was half received."""
         self._listening().shutdown()
-        self._spool.sweep_incoming(open_associations=())
-        self._spool.disown()
+        self._spool.leave()
 
     def open_associations(self) -> frozenset[str]:
-        """Opaque names of the associations that are open."""
-        return frozenset(spooling(one).association for one in self._listening().active_associations)
+        """Opaque names of the associations that are open, in this process or another."""
+        return frozenset(self._spool.open_associations())
 
     def _entity(self) -> AE:
-        entity = AE(ae_title=self._address.ae_title)
+        entity = AE(ae_title=self._ae_title)
         entity.maximum_pdu_size = MAXIMUM_PDU_BYTES
         entity.maximum_associations = _NO_LIMIT
         entity.acse_timeout = ACSE_TIMEOUT_S
@@ -170,12 +145,15 @@ class StorageSCP:
                 abstract_syntaxes=tuple(
                     str(one.abstract_syntax) for one in request.presentation_context_definition_list
                 ),
-                n_open=sum(one.is_established for one in self._listening().active_associations),
+                n_open=len(self._spool.open_associations()),
             ),
             self._rules,
             has_room=self._spool.takes_new(),
         )
         if refusal is None:
+            self._spool.begin_association(
+                spooling(association).association, scanner=request.calling_ae_title.strip()
+            )
             return
         # pynetdicom looks at is_rejected after this handler; kill() waits until the PDU is out.
         association.acse.send_reject(refusal.result, refusal.source, refusal.diagnostic)
@@ -185,6 +163,7 @@ class StorageSCP:
 
     def _on_closed(self, event: Event) -> None:
         spooling(event.assoc).drop()
+        self._spool.end_association(spooling(event.assoc).association)
 
     def _on_store(self, event: Event) -> int:
         transfer = spooling(event.assoc).take()

@@ -13,10 +13,20 @@ from pydicom.errors import InvalidDicomError
 from pydicom.filereader import read_file_meta_info
 from pynetdicom import _config
 from pynetdicom.association import Association
+from pynetdicom.dimse import DIMSEServiceProvider
+from pynetdicom.events import EventHandlerType
+from pynetdicom.pdu_primitives import SCP_SCU_RoleSelectionNegotiation
 from pynetdicom.presentation import PresentationContext, build_context
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
-from appliance.errors import DeliveryRefused, InvalidInstance, PeerUnavailable
+from appliance.errors import (
+    ApplianceError,
+    DeliveryRefused,
+    InvalidInstance,
+    PeerUnavailable,
+)
+from appliance.settings import ClientTls, Peer
+from dicom_node.client_tls import ClientContext, client_context
 from dicom_node.contexts import proposals
 from dicom_node.quiet import silence_libraries
 from dicom_node.status import check_answer, rejection
@@ -39,6 +49,19 @@ class Endpoint:
     port: int
     called_ae_title: str
     calling_ae_title: str
+    tls: ClientTls | None = None
+    """None means clear text."""
+
+    @classmethod
+    def of(cls, peer: Peer) -> "Endpoint":
+        """Give the endpoint that the settings name."""
+        return cls(
+            host=peer.host,
+            port=peer.port,
+            called_ae_title=peer.ae_title,
+            calling_ae_title=peer.calling_ae_title,
+            tls=peer.tls,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +70,7 @@ class Outgoing:
 
     path: Path
     sop_class_uid: str
+    sop_instance_uid: str
     transfer_syntax_uid: str
     size_bytes: int
 
@@ -68,6 +92,7 @@ def outgoing(path: Path) -> Outgoing:
         return Outgoing(
             path=path,
             sop_class_uid=str(meta.MediaStorageSOPClassUID),
+            sop_instance_uid=str(meta.MediaStorageSOPInstanceUID),
             transfer_syntax_uid=str(meta.TransferSyntaxUID),
             size_bytes=path.stat().st_size,
         )
@@ -135,9 +160,27 @@ def echo(endpoint: Endpoint) -> None:
 
 @contextmanager
 def associated(
-    endpoint: Endpoint, contexts: Sequence[PresentationContext]
+    endpoint: Endpoint,
+    contexts: Sequence[PresentationContext],
+    *,
+    roles: Sequence[SCP_SCU_RoleSelectionNegotiation] = (),
+    handlers: Sequence[EventHandlerType] = (),
+    provider: Callable[[Association], DIMSEServiceProvider] | None = None,
 ) -> Iterator[Association]:
     """Open an association and release it at the end, or abort it when something is raised.
+
+    Parameters
+    ----------
+    endpoint
+        Whom to meet, and as whom.
+    contexts
+        What is proposed.
+    roles
+        For services in which the peer asks and we answer.
+    handlers
+        What answers then: events of the library and their handlers.
+    provider
+        Makes what takes in the peer's messages; None means the library's own.
 
     Raises
     ------
@@ -153,15 +196,20 @@ def associated(
     entity.acse_timeout = CONNECT_TIMEOUT_S
     entity.dimse_timeout = ANSWER_TIMEOUT_S
     entity.network_timeout = ANSWER_TIMEOUT_S
+    entity.provider = provider
+    secured = None if endpoint.tls is None else client_context(endpoint.tls)
     association = entity.associate(
         _resolve(endpoint.host),
         endpoint.port,
         contexts=list(contexts),
         ae_title=endpoint.called_ae_title,
         max_pdu=MAXIMUM_PDU_BYTES,
+        ext_neg=list(roles),
+        evt_handlers=list(handlers),
+        tls_args=None if secured is None else (secured, _server_name(endpoint)),
     )
     if not association.is_established:
-        raise _not_established(association)
+        raise _not_established(association, secured)
     try:
         yield association
     except BaseException:
@@ -189,7 +237,15 @@ def _store(association: Association, path: Path) -> int | None:
     return None if status is None else int(status)
 
 
-def _not_established(association: Association) -> Exception:
+def _server_name(endpoint: Endpoint) -> str:
+    named = endpoint.tls.server_name if endpoint.tls is not None else None
+    return named or endpoint.host
+
+
+def _not_established(association: Association, secured: ClientContext | None) -> ApplianceError:
+    failure = None if secured is None else secured.described()
+    if failure is not None:
+        return failure
     answer = association.acceptor.primitive
     if answer is not None and association.is_rejected:
         return rejection(

@@ -16,6 +16,7 @@ import secrets
 import socket
 import time
 from collections import deque
+from collections.abc import Callable
 from socketserver import BaseServer
 from typing import Any, Final, Protocol
 
@@ -173,6 +174,19 @@ class NodeServer(ThreadedAssociationServer):
     request_queue_size = 128
     daemon_threads = True
     maximum_connections = 256
+    listening: socket.socket
+
+    def server_bind(self) -> None:
+        """Take the socket that is bound already."""
+        assert self.socket is not None  # noqa: S101  made by the library
+        self.socket.close()
+        self.socket = self.listening
+        self.server_address = self.listening.getsockname()
+
+    def server_close(self) -> None:
+        """Close our share of the socket; other processes may still listen on it."""
+        assert self.socket is not None  # noqa: S101  made by the library
+        self.socket.close()
 
     def verify_request(self, request: Any, client_address: Any) -> bool:  # noqa: ARG002
         """Refuse a connection when too many are open already."""
@@ -205,9 +219,14 @@ class ClientSocket(AssociationSocket):
 class Client(AE):
     """An application entity whose associations need little memory, whatever they send."""
 
+    provider: Callable[[Association], DIMSEServiceProvider] | None = None
+    """Makes what takes in the peer's messages, where objects come back on our association."""
+
     def _create_socket(
         self, assoc: Association, address: AddressInformation, tls_args: Any
     ) -> AssociationSocket:
+        if self.provider is not None:
+            assoc.dimse = self.provider(assoc)
         assoc.dul.to_provider_queue = _Pipe(assoc.dul)
         made = ClientSocket(assoc, address=address)
         made.tls_args = tls_args

@@ -8,71 +8,20 @@ import secrets
 import time
 from base64 import b32encode
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, Engine, and_, func, insert, or_, select, update
 
 from appliance.stores.database import READ_ONLY
+from appliance.stores.receipt_writer import ReceiptWriter
 from appliance.stores.receipts_schema import instances, slides
+from appliance.stores.received import Receipt, StoredInstance, StoredSlide, stored_instance
+
+__all__ = ["Receipt", "Receipts", "StoredInstance", "StoredSlide"]
 
 _SLIDE_ID_BYTES = 16
 
 Clock = Callable[[], float]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Receipt:
-    """One object that was received whole and made durable."""
-
-    sop_instance_uid: str
-    sop_class_uid: str
-    transfer_syntax_uid: str
-    study_instance_uid: str
-    series_instance_uid: str
-    facts: str
-    """JSON of what grouping and completeness read of its header."""
-    sha256: str
-    """Of the encoded data set, without file meta information; also names the file."""
-    size_bytes: int
-    calling_ae_title: str
-    association: str
-    """Opaque name of the association it came over."""
-    received_at: float
-    """When its last byte came; seconds since the epoch, UTC."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoredInstance:
-    """A receipt as it stands in the store."""
-
-    number: int
-    receipt: Receipt
-    slide_id: str | None
-    """None until the assembler has found its slide."""
-    revision: int | None
-    """Revision of the slide it first was part of; None until that was assembled."""
-    dismissed: bool
-    """An operator decided against this one of two objects under one UID."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoredSlide:
-    """A slide as the node knows it. `slide_id` is the only word of it that others see."""
-
-    slide_id: str
-    scanner: str
-    container_identifier: str | None
-    container_issuer: str | None
-    study_instance_uid: str
-    created_at: float
-    sealed_revision: int
-    """Newest revision that assemble has taken; 0 when none was."""
-    open_revision: int
-    """Revision that is being received."""
-    forced: bool
-    """An operator declared it complete."""
-    supersedes: str | None
 
 
 class Receipts:
@@ -90,6 +39,7 @@ class Receipts:
         self._engine = engine
         self._reading = engine.execution_options(**{READ_ONLY: True})
         self._clock = clock
+        self._writer = ReceiptWriter(engine, clock)
 
     # The receiver.
 
@@ -101,31 +51,36 @@ class Receipts:
         TransientError
             The store cannot take it now; nothing was committed.
         """
+        return self._writer.add({name: getattr(receipt, name) for name in Receipt.__slots__})
+
+    def known(self, sop_instance_uid: str, sha256: str) -> bool:
+        """Whether this very content was receipted under this UID, and not purged since."""
+        statement = select(instances.c.number).where(
+            instances.c.sop_instance_uid == sop_instance_uid,
+            instances.c.sha256 == sha256,
+            instances.c.purged_at.is_(None),
+        )
+        with self._reading.connect() as connection:
+            return connection.scalar(statement) is not None
+
+    def restore(self, receipt: Receipt, put: Callable[[], object]) -> None:
+        """Take content back that was receipted before and came again.
+
+        It may have been purged: `put` gives it its name again while nobody else can purge.
+        """
         same = and_(
             instances.c.sop_instance_uid == receipt.sop_instance_uid,
             instances.c.sha256 == receipt.sha256,
         )
         with self._engine.begin() as connection:
-            if connection.scalar(select(instances.c.number).where(same)) is not None:
-                return False
-            values = {name: getattr(receipt, name) for name in Receipt.__slots__}
-            connection.execute(
-                insert(instances).values(**values, committed_at=self._clock(), dismissed=False)
-            )
-        return True
-
-    def known(self, sop_instance_uid: str, sha256: str) -> bool:
-        """Whether this very content was receipted under this UID."""
-        statement = select(instances.c.number).where(
-            instances.c.sop_instance_uid == sop_instance_uid, instances.c.sha256 == sha256
-        )
-        with self._reading.connect() as connection:
-            return connection.scalar(statement) is not None
+            put()
+            connection.execute(update(instances).where(same).values(purged_at=None))
 
     def hashes(self) -> frozenset[str]:
-        """Content hashes of everything receipted; any other file of the spool may be swept."""
+        """Content hashes of all that we hold; any other file of the spool may be swept."""
+        statement = select(instances.c.sha256).where(instances.c.purged_at.is_(None))
         with self._reading.connect() as connection:
-            return frozenset(connection.scalars(select(instances.c.sha256)))
+            return frozenset(connection.scalars(statement))
 
     # The assembler.
 
@@ -308,14 +263,4 @@ class Receipts:
     def _instances(self, condition: Any) -> tuple[StoredInstance, ...]:
         statement = select(instances).where(condition).order_by(instances.c.number)
         with self._reading.connect() as connection:
-            return tuple(_stored(dict(row)) for row in connection.execute(statement).mappings())
-
-
-def _stored(row: dict[str, Any]) -> StoredInstance:
-    return StoredInstance(
-        number=row["number"],
-        receipt=Receipt(**{name: row[name] for name in Receipt.__slots__}),
-        slide_id=row["slide_id"],
-        revision=row["revision"],
-        dismissed=row["dismissed"],
-    )
+            return tuple(map(stored_instance, connection.execute(statement).mappings()))

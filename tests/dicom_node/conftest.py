@@ -116,7 +116,7 @@ class Hospital:
         return sorted(self.node.spool.instances.iterdir())
 
     def partial_files(self) -> list[Path]:
-        return sorted(self.node.spool.incoming.iterdir())
+        return sorted(self.node.spool.incoming.glob("*/*.part"))
 
     def texts(self) -> list[str]:
         return [event.text for event in self.journal.board.events()]
@@ -134,7 +134,7 @@ def wait_until(condition: Callable[[], bool], limit_s: float = 10.0) -> None:
 def hospital(tmp_path: Path) -> Iterator[Hospital]:
     one = Hospital(tmp_path)
     yield one
-    one.node.scp.stop()
+    one.node.stop()
 
 
 @pytest.fixture

@@ -101,7 +101,7 @@ def test_the_expected_images_make_it_complete_when_the_association_ends(tmp_path
         hospital.look()
         assert hospital.slide().state == "waiting"
     finally:
-        hospital.node.scp.stop()
+        hospital.node.stop()
 
 
 def test_a_transfer_in_flight_holds_its_slide(
@@ -111,7 +111,7 @@ def test_a_transfer_in_flight_holds_its_slide(
     late = replace(slide_images[0], uid=generate_uid(), frame_bytes=200_000)
     wire = RawScanner(hospital.port)
     wire.start_store(write(late, tmp_path / "late"), share=0.5)
-    wait_until(lambda: any(one.instance() for one in hospital.node.spool.in_flight()))
+    wait_until(lambda: any(one.instance for one in hospital.node.spool.in_flight()))
     hospital.pass_time(1000)
     hospital.look()
     assert hospital.slide().state == "receiving"
@@ -127,7 +127,7 @@ def test_another_slide_in_flight_holds_nobody_else(
     _send(hospital, tmp_path, *slide_images)
     wire = RawScanner(hospital.port)
     wire.start_store(write(Image(frame_bytes=200_000), tmp_path / "other"), share=0.5)
-    wait_until(lambda: any(one.instance() for one in hospital.node.spool.in_flight()))
+    wait_until(lambda: any(one.instance for one in hospital.node.spool.in_flight()))
     hospital.pass_time(61)
     hospital.look()
     assert hospital.slide().state == "waiting"
@@ -254,10 +254,10 @@ def test_a_restart_between_receipt_and_journal_loses_nothing(
     hospital: Hospital, tmp_path: Path, slide_images: list[Image]
 ) -> None:
     _send(hospital, tmp_path, *slide_images)
-    hospital.node.scp.stop()
+    hospital.node.stop()
     hospital.start()
     hospital.settle()
-    hospital.node.scp.stop()
+    hospital.node.stop()
     hospital.start()
     hospital.look()
     hospital.work()
@@ -269,7 +269,7 @@ def test_a_restart_sweeps_what_was_never_answered_for(
     hospital: Hospital, tmp_path: Path, slide_images: list[Image]
 ) -> None:
     _send(hospital, tmp_path, *slide_images)
-    hospital.node.scp.stop()
+    hospital.node.stop()
     (hospital.node.spool.instances / ("0" * 64 + ".dcm")).write_bytes(b"no receipt")
     (hospital.node.spool.incoming / "half.part").write_bytes(b"half")
     hospital.start()

@@ -46,7 +46,7 @@ def spawn(*arguments: str) -> subprocess.Popen[str]:
 class NodeProcess:
     """A node daemon in a process of its own."""
 
-    def __init__(self, folder: Path, *, quiet_s: float = 0.2) -> None:
+    def __init__(self, folder: Path, *, quiet_s: float = 0.2, node: str = "") -> None:
         keys = folder / "keys"
         keys.mkdir()
         (keys / "seal.pub").write_bytes(
@@ -68,6 +68,7 @@ class NodeProcess:
             [node]
             host = "127.0.0.1"
             port = 0
+            {node}
             [[scanners]]
             name = "scanner-1"
             ae_title = "SCANNER"
@@ -127,12 +128,12 @@ def test_a_receiver_killed_in_a_transfer_loses_nothing_it_answered_for(
     wire = RawScanner(node.endpoint.port)
     incoming = node.root.zone("spool") / "incoming"
     wire.start_store(write(Image(frame_bytes=200_000), tmp_path / "half"), share=0.5)
-    wait_until(lambda: any(one.stat().st_size for one in incoming.iterdir()))
+    wait_until(lambda: any(one.stat().st_size for one in incoming.glob("*/*.part")))
     node.end(signal.SIGKILL)
     wire.close()
-    assert len(list(incoming.iterdir())) == 1
+    assert len(list(incoming.glob("*/*.part"))) == 1
     node.start()
-    assert list(incoming.iterdir()) == []
+    assert list(incoming.glob("*/*.part")) == []
     assert len(list((node.root.zone("spool") / "instances").iterdir())) == 1
     journal = open_journal(node.settings)
     wait_until(lambda: [one.stage for one in journal.board.snapshot()] == ["deidentify"], 20)
@@ -145,10 +146,10 @@ def test_a_second_node_on_one_spool_is_refused_and_harms_nothing(
     wire = RawScanner(node.endpoint.port)
     wire.start_store(write(Image(frame_bytes=200_000), tmp_path / "half"), share=0.5)
     incoming = node.root.zone("spool") / "incoming"
-    wait_until(lambda: len(list(incoming.iterdir())) == 1)
+    wait_until(lambda: len(list(incoming.glob("*/*.part"))) == 1)
     with pytest.raises(ConfigError, match="Another process receives"):
         build(node.settings, open_journal(node.settings)).start()
-    assert len(list(incoming.iterdir())) == 1
+    assert len(list(incoming.glob("*/*.part"))) == 1
     wire.close()
 
 

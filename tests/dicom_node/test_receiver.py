@@ -212,7 +212,7 @@ def test_a_disk_that_fills_in_a_transfer_is_answered_and_room_is_made(
     used: list[int] = []
 
     def filling(folder: Path) -> int:
-        used.append(sum(one.stat().st_size for one in folder.iterdir()))
+        used.append(sum(one.stat().st_size for one in folder.rglob("*.part")))
         return (1 << 40) if max(used) < 1_000_000 else 0
 
     hospital.node.spool._free_bytes = filling

@@ -139,8 +139,11 @@ def test_an_aborted_association_leaves_no_file(hospital: Hospital, tmp_path: Pat
 
 def test_a_transfer_without_its_association_is_swept(tmp_path: Path) -> None:
     spool = Spool(tmp_path, soft_free_bytes=0, hard_free_bytes=0, free_bytes=lambda _: 1)
+    spool.join()
     spool.open(association="gone", scanner="SCANNER")
     spool.open(association="here", scanner="SCANNER")
-    assert spool.sweep_incoming(open_associations={"here"}) == 0
+    spool.end_association("gone")
     assert [one.association for one in spool.in_flight()] == ["here"]
-    assert len(list(spool.incoming.iterdir())) == 1
+    assert len(list(spool.incoming.glob("*/*"))) == 1
+    spool.leave()
+    assert list(spool.incoming.iterdir()) == []

@@ -1,0 +1,267 @@
+"""Fetching slides from a PACS: C-MOVE to our own node, or C-GET into a folder (PS3.4 C.4.2, C.4.3).
+
+Everything is asked for series by series, so that only slides come, never the reports beside them.
+"""
+
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, cast
+
+from pydicom import Dataset
+from pynetdicom import build_role, evt
+from pynetdicom.association import Association
+from pynetdicom.dimse_primitives import C_STORE
+from pynetdicom.events import Event
+from pynetdicom.presentation import build_context
+from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
+
+from appliance.errors import ApplianceError, InvalidInstance, PeerUnavailable
+from dicom_node.contexts import PATHOLOGY_SOP_CLASSES, TRANSFER_SYNTAXES, proposals
+from dicom_node.headers import check_content, read_header
+from dicom_node.query import QueryRefused, Series, check_offered, check_result, is_pending
+from dicom_node.sender import Endpoint, associated
+from dicom_node.spool import Spool
+from dicom_node.status import SUCCESS, MismatchedInstance, store_status
+from dicom_node.transfer import Transfer
+from dicom_node.wire import SpoolingDimse, is_transferring, spooling
+
+STUDY_ROOT_MOVE: Final = "1.2.840.10008.5.1.4.1.2.2.2"
+STUDY_ROOT_GET: Final = "1.2.840.10008.5.1.4.1.2.2.3"
+
+SILENCE_LIMIT_S: Final = 1_800.0
+"""A PACS may fetch a slide from tape, or send one of many gigabytes, between two answers."""
+
+_WARNING: Final = 0xB000
+_UNKNOWN_DESTINATION: Final = 0xA801
+_CANNOT_DO_SUBOPERATIONS: Final = 0xA702
+
+
+class MoveRefused(QueryRefused):
+    """A PACS could not send to our node."""
+
+    code = "move-refused"
+    next_step = (
+        "At the PACS: enter our node as a destination (AE title, address, port). Here: the PACS "
+        "must be one of [[scanners]] in the settings. Or import with --via get."
+    )
+
+
+class RetrieveIncomplete(QueryRefused):
+    """Some objects did not come."""
+
+    code = "retrieve-incomplete"
+    next_step = "Look at the messages of our node and of the PACS, then import again."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubOperations:
+    """Objects of a request, by what became of them (PS3.7 9.1.3.1, 9.1.4.1)."""
+
+    remaining: int = 0
+    completed: int = 0
+    failed: int = 0
+    warning: int = 0
+
+    @property
+    def arrived(self) -> int:
+        """Objects that were stored, with or without a warning."""
+        return self.completed + self.warning
+
+    def __add__(self, other: "SubOperations") -> "SubOperations":
+        return SubOperations(
+            remaining=self.remaining + other.remaining,
+            completed=self.completed + other.completed,
+            failed=self.failed + other.failed,
+            warning=self.warning + other.warning,
+        )
+
+
+Progress = Callable[[SubOperations], None]
+"""Told how far the request has come, all of its series together."""
+
+
+def move(
+    endpoint: Endpoint, series: Sequence[Series], *, destination: str, progress: Progress
+) -> SubOperations:
+    """Have a PACS send series to the node of an AE title.
+
+    Raises
+    ------
+    MoveRefused
+        The PACS does not know the destination, or could send nothing to it.
+    RetrieveIncomplete
+        Some objects were not sent, or were refused by our node.
+    QueryRefused, PeerUnavailable, DeliveryRefused
+        As `query.find_slides`.
+    """
+    contexts = [build_context(STUDY_ROOT_MOVE), build_context(Verification)]
+    with associated(endpoint, contexts) as association:
+        check_offered(association, STUDY_ROOT_MOVE)
+
+        def ask(identifier: Dataset, message_id: int) -> Iterator[tuple[Dataset, Dataset | None]]:
+            return association.send_c_move(
+                identifier, destination, STUDY_ROOT_MOVE, msg_id=message_id
+            )
+
+        done, status = _each(association, series, ask, progress)
+    if status == _UNKNOWN_DESTINATION:
+        raise MoveRefused(f"The PACS does not know {destination} as a destination.")
+    if not done.arrived and (done.failed or status == _CANNOT_DO_SUBOPERATIONS):
+        raise MoveRefused(f"The PACS could send nothing to {destination}.")
+    _check_complete(done, status)
+    return done
+
+
+def get(
+    endpoint: Endpoint, series: Sequence[Series], *, spool: Spool, progress: Progress
+) -> tuple[Path, ...]:
+    """Fetch series over our own association; give the files, as the PACS encoded them.
+
+    Memory stays flat, whatever the size of an object. The files belong to the spool, which the
+    caller has joined, and go when it is left.
+
+    Raises
+    ------
+    RetrieveIncomplete
+        Some objects did not come, or were damaged.
+    QueryRefused, PeerUnavailable, DeliveryRefused
+        As `query.find_slides`.
+    """
+    arriving = _Arriving()
+    pairs = itertools.product(PATHOLOGY_SOP_CLASSES, map(str, TRANSFER_SYNTAXES))
+    with associated(
+        endpoint,
+        [build_context(STUDY_ROOT_GET), build_context(Verification), *proposals(pairs)],
+        roles=[build_role(one, scp_role=True) for one in PATHOLOGY_SOP_CLASSES],
+        handlers=[(evt.EVT_C_STORE, arriving.store)],
+        provider=lambda association: _PatientDimse(association, spool),
+    ) as association:
+        check_offered(association, STUDY_ROOT_GET)
+
+        def ask(identifier: Dataset, message_id: int) -> Iterator[tuple[Dataset, Dataset | None]]:
+            return association.send_c_get(identifier, STUDY_ROOT_GET, msg_id=message_id)
+
+        done, status = _each(association, series, ask, progress)
+    if arriving.failure is not None:
+        raise arriving.failure
+    _check_complete(done, status)
+    if len(arriving.files) < done.arrived:
+        raise RetrieveIncomplete("The PACS counts more objects than it sent.")
+    return tuple(arriving.files)
+
+
+Ask = Callable[[Dataset, int], Iterator[tuple[Dataset, Dataset | None]]]
+
+
+def _each(
+    association: Association, series: Sequence[Series], ask: Ask, progress: Progress
+) -> tuple[SubOperations, int | None]:
+    """Ask for one series after the other; give the counts, and the first status that is bad."""
+    association.dimse_timeout = SILENCE_LIMIT_S
+    done = SubOperations()
+    for message_id, one in enumerate(series, start=1):
+        identifier = Dataset()
+        identifier.QueryRetrieveLevel = "SERIES"
+        identifier.StudyInstanceUID = one.study_instance_uid
+        identifier.SeriesInstanceUID = one.series_instance_uid
+        counted = SubOperations(remaining=one.n_instances)
+        status = None
+        with _ended_association():
+            for answer, _ in ask(identifier, message_id):
+                status = answer.get("Status")
+                counted = _counted(answer, counted)
+                progress(done + counted)
+        done += counted
+        if status != SUCCESS:
+            return done, status
+    return done, SUCCESS
+
+
+def _counted(answer: Dataset, before: SubOperations) -> SubOperations:
+    """Read the counts of an answer; each of them is optional."""
+
+    def count(keyword: str, known: int) -> int:
+        value = answer.get(keyword)
+        return known if value is None else int(value)
+
+    final = not is_pending(answer.get("Status"))
+    return SubOperations(
+        remaining=0 if final else count("NumberOfRemainingSuboperations", before.remaining),
+        completed=count("NumberOfCompletedSuboperations", before.completed),
+        failed=count("NumberOfFailedSuboperations", before.failed),
+        warning=count("NumberOfWarningSuboperations", before.warning),
+    )
+
+
+def _check_complete(done: SubOperations, status: int | None) -> None:
+    if done.failed:
+        n_all = done.arrived + done.failed
+        raise RetrieveIncomplete(f"{done.failed} of {n_all} objects could not be fetched.")
+    if status == _WARNING:
+        raise RetrieveIncomplete("The PACS says that some objects could not be fetched.")
+    check_result(status)
+
+
+@contextmanager
+def _ended_association() -> Iterator[None]:
+    try:
+        yield
+    except RuntimeError as error:  # between two requests
+        raise PeerUnavailable("The PACS ended the association.") from error
+
+
+class _Arriving:
+    """Takes the objects of a C-GET."""
+
+    def __init__(self) -> None:
+        self.files: list[Path] = []
+        self.failure: ApplianceError | None = None
+
+    def store(self, event: Event) -> int:
+        """Check one object that came whole; give its DIMSE status (PS3.4 B.2.3)."""
+        transfer = spooling(event.assoc).take()
+        request = cast("C_STORE", event.request)
+        try:
+            _check(transfer, str(request.AffectedSOPClassUID), str(request.AffectedSOPInstanceUID))
+        except ApplianceError as error:
+            self.failure = error
+            transfer.discard()
+            return store_status(error)
+        self.files.append(transfer.path)
+        return SUCCESS
+
+
+def _check(transfer: Transfer, sop_class_uid: str, sop_instance_uid: str) -> None:
+    transfer.make_durable()
+    if transfer.failure is not None:
+        raise transfer.failure
+    header = read_header(transfer.path)
+    one = header.instance
+    if (one.sop_class_uid, one.sop_instance_uid) != (sop_class_uid, sop_instance_uid):
+        raise MismatchedInstance("The PACS sent another object than it announced.")
+    try:
+        check_content(transfer.path, header)
+    except InvalidInstance as error:
+        raise RetrieveIncomplete("The PACS sent an object that is damaged.") from error
+
+
+class _PatientDimse(SpoolingDimse):
+    """Waits for as long as something comes, however long one object takes."""
+
+    def __init__(self, association: Association, spool: Spool) -> None:
+        super().__init__(association, spool)
+        self._spool = spool
+        self._n_bytes = -1
+
+    def get_msg(self, block: bool = False) -> Any:  # noqa: FBT001, FBT002  as the library calls it
+        while True:
+            context_id, message = super().get_msg(block=block)
+            if message is not None or not block or not is_transferring(self.dul):
+                return context_id, message
+            n_bytes = sum(one.path.stat().st_size for one in self._spool.in_flight())
+            if n_bytes == self._n_bytes:
+                return context_id, message
+            self._n_bytes = n_bytes

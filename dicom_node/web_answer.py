@@ -1,0 +1,85 @@
+"""What an HTTP answer to STOW-RS means for a delivery (PS3.18 8.5 and 10.5.3)."""
+
+import json
+import math
+import time
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from typing import Any, Final
+
+from appliance.errors import DeliveryRefused
+from dicom_node.status import PeerBusy, PeerFailed
+
+OK: Final = 200
+ACCEPTED: Final = 202
+CONFLICT: Final = 409
+_SUCCESSES: Final = range(200, 300)
+_SERVER_ERRORS: Final = range(500, 600)
+_LATER: Final = frozenset({408, 425, 429, 502, 503, 504, 507})
+_NEVER: Final[Mapping[int, str]] = {
+    400: "The peer does not understand our request (HTTP 400).",
+    401: "The peer does not know our token (HTTP 401).",
+    403: "The peer knows us, but does not let us store (HTTP 403).",
+    404: "The peer has no STOW-RS service at the URL of the settings (HTTP 404).",
+    405: "The peer has no STOW-RS service at the URL of the settings (HTTP 405).",
+    413: "The object is larger than the peer takes (HTTP 413).",
+    415: "The peer does not take objects of this kind or encoding (HTTP 415).",
+}
+
+_REFERENCED_SOP_SEQUENCE: Final = "00081199"
+_FAILED_SOP_SEQUENCE: Final = "00081198"
+_FAILURE_REASON: Final = "00081197"
+_REFERENCED_SOP_INSTANCE_UID: Final = "00081155"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreAnswer:
+    """What the body of the answer says about each instance, by SOP Instance UID."""
+
+    stored: Collection[str] = frozenset()
+    failed: Mapping[str, int] = frozenset and {}  # type: ignore[assignment]
+    """With the Failure Reason (PS3.18 10.5.3)."""
+
+
+def check_http(status: int, *, retry_after: str = "", now: float | None = None) -> None:
+    """Check the status of an answer; 2xx and 409 have a body that says more.
+
+    Raises
+    ------
+    PeerBusy, PeerFailed
+        It may work later.
+    DeliveryRefused
+        It never will.
+    """
+    if status in _SUCCESSES or status == CONFLICT:
+        return
+    if status in _LATER:
+        after_s = retry_after_s(retry_after, now=time.time() if now is None else now)
+        raise PeerBusy(f"The peer takes no more for now (HTTP {status}).", after_s=after_s)
+    if status in _SERVER_ERRORS:
+        raise PeerFailed(f"The peer failed over our request (HTTP {status}).")
+    raise DeliveryRefused(_NEVER.get(status, f"The peer refused our request (HTTP {status})."))
+
+
+def retry_after_s(value: str, *, now: float) -> float:
+    """Read a Retry-After header (RFC 9110 10.2.3): seconds or a date; 0 when it is neither."""
+    if value.strip().isdecimal():
+        return float(value)
+    try:
+        return max(0.0, parsedate_to_datetime(value).timestamp() - now)
+    except (ValueError, TypeError):
+        return 0.0
+
+
+def store_answer(content: bytes) -> StoreAnswer:
+    """Read the body of an answer (application/dicom+json); what is no such body says nothing."""
+    try:
+        table = json.loads(content)
+    except ValueError:
+        return StoreAnswer()
+    if isinstance(table, list):  # some servers wrap the one data set in a list
+        table = table[0] if table else {}
+    failed = {uid: _number(item, _FAILURE_REASON) for uid, item in _items(table, _FAILED_SOP_SEQUENCE)}
+    stored = {uid for uid, _ in _items(table, _REFERENCED_SOP_SEQUENCE)}
+    return StoreAnswer(stored=stored - failed.keys(), failed=failed)
