@@ -45,3 +45,11 @@ def test_inference_cannot_open_identity_or_keys() -> None:
     for zone in ("original", "sealed", "vault", "receipts", "spool", "outbox"):
         assert f"-/var/lib/coverslip/{zone}" in hidden
     assert "-/etc/coverslip/keys" in hidden
+
+
+def test_originals_are_forwarded_by_the_user_who_received_them() -> None:
+    archive = service(UNITS / "coverslip-archive@.service")
+    assert archive["User"] == service(UNITS / "coverslip-node.service")["User"]
+    assert archive["ReadOnlyPaths"] == "/var/lib/coverslip/spool"
+    for zone in ("outbox", "vault", "report", "sealed"):
+        assert f"-/var/lib/coverslip/{zone}" in archive["InaccessiblePaths"]
