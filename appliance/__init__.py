@@ -14,3 +14,7 @@ try:
     __version__ = version("coverslip")
 except PackageNotFoundError:  # running from a folder that was never installed
     __version__ = "0"
+
+IMPLEMENTATION_CLASS_UID = "2.25.302868212480353022823026436158331640412"
+"""Names us in associations and in the file meta information of what we write (PS3.7 D.3.3.2)."""
+IMPLEMENTATION_VERSION_NAME = f"COVERSLIP_{__version__.replace('.', '_')}"[:16]

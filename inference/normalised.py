@@ -6,11 +6,9 @@ from pydicom.dataset import Dataset
 from pydicom.filewriter import dcmwrite
 from pydicom.uid import UID
 
+from appliance import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from inference import codes
 from inference.source_header import written_at
-
-IMPLEMENTATION_CLASS_UID = UID("2.25.302868212480353022823026436158331640412")
-IMPLEMENTATION_VERSION_NAME = "COVERSLIP"
 
 
 def normalised(dataset: Dataset, *, header: Dataset, dimension_uid: str) -> bytes:
@@ -44,7 +42,7 @@ def normalised(dataset: Dataset, *, header: Dataset, dimension_uid: str) -> byte
         if header.get(keyword):
             setattr(dataset, keyword, header[keyword].value)
     meta = dataset.file_meta
-    meta.ImplementationClassUID = IMPLEMENTATION_CLASS_UID
+    meta.ImplementationClassUID = UID(IMPLEMENTATION_CLASS_UID)
     meta.ImplementationVersionName = IMPLEMENTATION_VERSION_NAME
     buffer = BytesIO()
     dcmwrite(buffer, dataset, enforce_file_format=True)

@@ -21,10 +21,10 @@ from anonymizer.deidentify.codes import known_meaning
 from anonymizer.deidentify.gate_bytes import check_header_bytes, check_pixels
 from anonymizer.deidentify.icc import srgb_profile
 from anonymizer.deidentify.needles import Needles, Origin, words_of
-from anonymizer.deidentify.part10 import IMPLEMENTATION_CLASS_UID
 from anonymizer.deidentify.profile import METHOD_CODES, keyword, vocabulary
 from anonymizer.deidentify.quiet import quiet_pydicom
 from anonymizer.pseudonyms import is_registered
+from appliance import IMPLEMENTATION_CLASS_UID
 from appliance.errors import IdentityDoubt
 
 _PREAMBLE = bytes(128)

@@ -14,12 +14,9 @@ from anonymizer.deidentify.elements import (
 )
 from anonymizer.deidentify.frames import Progress, write_pixel_data
 from anonymizer.deidentify.reading import PREAMBLE_BYTES
-from appliance import __version__
+from appliance import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from appliance.errors import InvalidInstance
 from appliance.storage import storage_errors
-
-IMPLEMENTATION_CLASS_UID = "2.25.37963399762130165459163713689940093505"
-IMPLEMENTATION_VERSION_NAME = f"COVERSLIP_{__version__.replace('.', '_')}"[:16]
 
 _FIRST_PIXEL_ATTRIBUTE = 0x7FE00001
 _BUFFER_BYTES = 1 << 20

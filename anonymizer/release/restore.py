@@ -94,7 +94,6 @@ _DEIDENTIFICATION: Final = (
     "LongitudinalTemporalInformationModified",
 )
 
-_IMPLEMENTATION_CLASS_UID: Final = UID("2.25.302868212480353022823026436158331640412")
 
 _TEMPORAL: Final = {"DA": "%Y%m%d", "TM": "%H%M%S", "DT": "%Y%m%d%H%M%S"}
 
@@ -151,7 +150,7 @@ def to_file(dataset: Dataset) -> bytes:
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
     meta.MediaStorageSOPClassUID = dataset.SOPClassUID
     meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
-    meta.ImplementationClassUID = _IMPLEMENTATION_CLASS_UID
+    meta.ImplementationClassUID = UID(IMPLEMENTATION_CLASS_UID)
     meta.ImplementationVersionName = "COVERSLIP"
     buffer = BytesIO()
     # A plain copy: what the data set was read from (its encoding, its preamble) has no say.
