@@ -14,7 +14,17 @@ from pathlib import Path
 
 _slide: ContextVar[str] = ContextVar("slide", default="-")
 
-TALKATIVE = ("pydicom", "pynetdicom", "PIL", "wsidicom", "highdicom", "alembic", "sqlalchemy")
+TALKATIVE = (
+    "pydicom",
+    "pynetdicom",
+    "httpx",
+    "httpcore",
+    "PIL",
+    "wsidicom",
+    "highdicom",
+    "alembic",
+    "sqlalchemy",
+)
 
 
 @contextmanager

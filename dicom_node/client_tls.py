@@ -5,6 +5,8 @@ with forward secrecy and authenticated encryption.
 """
 
 import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -36,11 +38,22 @@ class _TellingSocket(ssl.SSLSocket):
             self._tell(error)
             raise
 
-    def read(self, len: int = 1024, buffer: Any = None) -> Any:  # noqa: A002  as in the base
+    def recv(self, buflen: int = 1024, flags: int = 0) -> bytes:
+        with self._telling():
+            return super().recv(buflen, flags)
+
+    def recv_into(self, buffer: Any, nbytes: int | None = None, flags: int = 0) -> int:
+        with self._telling():
+            return super().recv_into(buffer, nbytes, flags)
+
+    @contextmanager
+    def _telling(self) -> Iterator[None]:
+        """In TLS 1.3 our certificate is refused after the handshake, at the first reading."""
         try:
-            return super().read(len, buffer)
-        except ssl.SSLError as error:  # in TLS 1.3 our certificate is refused after the handshake
-            self._tell(error)
+            yield
+        except ssl.SSLError as error:
+            if not isinstance(error, ssl.SSLWantReadError | ssl.SSLZeroReturnError):
+                self._tell(error)
             raise
 
     def _tell(self, error: OSError) -> None:
@@ -103,7 +116,7 @@ def _show(context: ssl.SSLContext, certificate: Path, key: Path) -> None:
             raise ConfigError(f"tls.{name}: {path} does not exist.")
     try:
         # Without a password the library would ask at the terminal, and wait for ever.
-        context.load_cert_chain(certificate, key, password="")  # noqa: S106  no secret
+        context.load_cert_chain(certificate, key, password="")
     except OSError as error:
         raise ConfigError(
             f"tls.key: {key} is no key in PEM form without a password, or does not belong to "
@@ -113,8 +126,21 @@ def _show(context: ssl.SSLContext, certificate: Path, key: Path) -> None:
 
 _NAME_MISMATCH: Final = frozenset({62, 64})
 """X509_V_ERR_HOSTNAME_MISMATCH and X509_V_ERR_IP_ADDRESS_MISMATCH."""
-_OURS_REFUSED: Final = ("CERTIFICATE_REQUIRED", "ALERT_BAD_CERTIFICATE", "ALERT_UNKNOWN_CA",
-                        "ALERT_CERTIFICATE", "ALERT_ACCESS_DENIED", "ALERT_UNSUPPORTED_CERTIFICATE")  # fmt: skip
-_NO_COMMON_TLS: Final = ("WRONG_VERSION_NUMBER", "ALERT_PROTOCOL_VERSION", "UNSUPPORTED_PROTOCOL",
-                         "ALERT_HANDSHAKE_FAILURE", "NO_PROTOCOLS_AVAILABLE", "RECORD_LAYER",
-                         "UNKNOWN_PROTOCOL", "PACKET_LENGTH_TOO_LONG", "HTTP_REQUEST")  # fmt: skip
+_OURS_REFUSED: Final = (
+    "CERTIFICATE_REQUIRED",
+    "ALERT_BAD_CERTIFICATE",
+    "ALERT_CERTIFICATE",
+    "ALERT_UNSUPPORTED_CERTIFICATE",
+    "ALERT_UNKNOWN_CA",
+    "ALERT_ACCESS_DENIED",
+)
+_NO_COMMON_TLS: Final = (
+    "WRONG_VERSION_NUMBER",
+    "ALERT_PROTOCOL_VERSION",
+    "ALERT_HANDSHAKE_FAILURE",
+    "UNSUPPORTED_PROTOCOL",
+    "UNKNOWN_PROTOCOL",
+    "RECORD_LAYER_FAILURE",
+    "PACKET_LENGTH_TOO_LONG",
+)
+"""Reasons as OpenSSL names them; they differ a little between its versions."""

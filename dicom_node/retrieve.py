@@ -3,7 +3,6 @@
 Everything is asked for series by series, so that only slides come, never the reports beside them.
 """
 
-import itertools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,11 +14,11 @@ from pynetdicom import build_role, evt
 from pynetdicom.association import Association
 from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.events import Event
-from pynetdicom.presentation import build_context
+from pynetdicom.presentation import PresentationContext, build_context
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
 from appliance.errors import ApplianceError, InvalidInstance, PeerUnavailable
-from dicom_node.contexts import PATHOLOGY_SOP_CLASSES, TRANSFER_SYNTAXES, proposals
+from dicom_node.contexts import PATHOLOGY_SOP_CLASSES, TRANSFER_SYNTAXES
 from dicom_node.headers import check_content, read_header
 from dicom_node.query import QueryRefused, Series, check_offered, check_result, is_pending
 from dicom_node.sender import Endpoint, associated
@@ -36,7 +35,8 @@ SILENCE_LIMIT_S: Final = 1_800.0
 
 _WARNING: Final = 0xB000
 _UNKNOWN_DESTINATION: Final = 0xA801
-_CANNOT_DO_SUBOPERATIONS: Final = 0xA702
+_COULD_NOT_SEND: Final = (0xA702, *range(0xC000, 0xD000))
+"""Sub-operations cannot be done, and what a PACS answers that has no better word for it."""
 
 
 class MoveRefused(QueryRefused):
@@ -53,7 +53,10 @@ class RetrieveIncomplete(QueryRefused):
     """Some objects did not come."""
 
     code = "retrieve-incomplete"
-    next_step = "Look at the messages of our node and of the PACS, then import again."
+    next_step = (
+        "Look at the messages of our node and of the PACS, then import again, perhaps with the "
+        "other of --via move and --via get."
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,7 +112,7 @@ def move(
         done, status = _each(association, series, ask, progress)
     if status == _UNKNOWN_DESTINATION:
         raise MoveRefused(f"The PACS does not know {destination} as a destination.")
-    if not done.arrived and (done.failed or status == _CANNOT_DO_SUBOPERATIONS):
+    if not done.arrived and (done.failed or status in _COULD_NOT_SEND):
         raise MoveRefused(f"The PACS could send nothing to {destination}.")
     _check_complete(done, status)
     return done
@@ -131,10 +134,9 @@ def get(
         As `query.find_slides`.
     """
     arriving = _Arriving()
-    pairs = itertools.product(PATHOLOGY_SOP_CLASSES, map(str, TRANSFER_SYNTAXES))
     with associated(
         endpoint,
-        [build_context(STUDY_ROOT_GET), build_context(Verification), *proposals(pairs)],
+        [build_context(STUDY_ROOT_GET), build_context(Verification), *_storage_contexts()],
         roles=[build_role(one, scp_role=True) for one in PATHOLOGY_SOP_CLASSES],
         handlers=[(evt.EVT_C_STORE, arriving.store)],
         provider=lambda association: _PatientDimse(association, spool),
@@ -151,6 +153,18 @@ def get(
     if len(arriving.files) < done.arrived:
         raise RetrieveIncomplete("The PACS counts more objects than it sent.")
     return tuple(arriving.files)
+
+
+def _storage_contexts() -> list[PresentationContext]:
+    """Give one transfer syntax a context, so that nothing has to be decompressed to be sent to us.
+
+    Best first: some archives take the first context of a SOP class, whatever the object's encoding.
+    """
+    return [
+        build_context(sop_class, syntax)
+        for sop_class in PATHOLOGY_SOP_CLASSES
+        for syntax in TRANSFER_SYNTAXES
+    ]
 
 
 Ask = Callable[[Dataset, int], Iterator[tuple[Dataset, Dataset | None]]]

@@ -124,7 +124,21 @@ def dicom_files(folder: Path) -> tuple[Outgoing, ...]:
 def send(
     files: Sequence[Outgoing], endpoint: Endpoint, progress: Progress = lambda _n, _bytes: None
 ) -> None:
-    """Send files over one association, in their order.
+    """Send files in their order, as they are, over one association (more for many kinds).
+
+    What the peer refuses does not keep it from getting the others. What it says to have already
+    (status 0x0111) counts as sent after a check: a C-FIND must find an instance of the same SOP
+    Instance and SOP Class UID there. The bytes are not compared; our UIDs stand for one content
+    each.
+
+    Parameters
+    ----------
+    files
+        What to send; one presentation context for each of their kinds is proposed.
+    endpoint
+        The peer.
+    progress
+        Called after every object.
 
     Raises
     ------
@@ -132,21 +146,57 @@ def send(
         The peer is not there, ended the association, or is out of resources for now.
     DeliveryRefused
         The peer does not take an object, or does not want us.
+    ConfigError
+        A file of TLS cannot be read.
     """
-    pairs = {(one.sop_class_uid, one.transfer_syntax_uid) for one in files}
-    if len(pairs) > MAXIMUM_CONTEXTS:
-        raise DeliveryRefused("There are too many kinds of object for one association.")
-    n_bytes = 0
-    with associated(endpoint, proposals(pairs)) as association:
-        accepted = {
-            (one.abstract_syntax, one.transfer_syntax[0]) for one in association.accepted_contexts
-        }
-        for number, one in enumerate(files, start=1):
-            if (one.sop_class_uid, one.transfer_syntax_uid) not in accepted:
-                raise DeliveryRefused(_NOT_TAKEN)
-            check_answer(_store(association, one.path))
-            n_bytes += one.size_bytes
-            progress(number, n_bytes)
+    refusals: list[DeliveryRefused] = []
+    n_sent, n_bytes = 0, 0
+    for group in groups(files):
+        with associated(endpoint, proposals(_kinds(group))) as association:
+            accepted = _kinds_accepted(association)
+            for one in group:
+                try:
+                    _send_one(one, association, accepted)
+                except AlreadyThere as error:
+                    if not holds(endpoint, one):
+                        refusals.append(error)
+                        continue
+                except DeliveryRefused as error:
+                    refusals.append(error)
+                    continue
+                n_sent, n_bytes = n_sent + 1, n_bytes + one.size_bytes
+                progress(n_sent, n_bytes)
+    if refusals:
+        raise refusal_of(refusals, n_objects=len(files))
+
+
+def groups(files: Sequence[Outgoing]) -> Iterator[list[Outgoing]]:
+    """Split files so that an association has a context for each kind (PS3.8 9.3.2: at most 128)."""
+    group: list[Outgoing] = []
+    for one in files:
+        if len(_kinds([*group, one])) > MAXIMUM_CONTEXTS:
+            yield group
+            group = []
+        group.append(one)
+    if group:
+        yield group
+
+
+def _kinds(files: Sequence[Outgoing]) -> set[tuple[str, str]]:
+    return {(one.sop_class_uid, one.transfer_syntax_uid) for one in files}
+
+
+def _kinds_accepted(association: Association) -> set[tuple[str, str]]:
+    return {
+        (str(one.abstract_syntax), str(one.transfer_syntax[0]))
+        for one in association.accepted_contexts
+    }
+
+
+def _send_one(one: Outgoing, association: Association, accepted: set[tuple[str, str]]) -> None:
+    if (one.sop_class_uid, one.transfer_syntax_uid) not in accepted:
+        raise DeliveryRefused(_NOT_TAKEN)
+    check_answer(_store(association, one.path))
 
 
 def echo(endpoint: Endpoint) -> None:

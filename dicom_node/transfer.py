@@ -6,6 +6,7 @@ import io
 import os
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -18,6 +19,15 @@ from dicom_node.headers import Instance, peek
 
 SYNC_EVERY_BYTES: Final = 64 << 20
 """Data is forced to disk as it comes, so that the last fsync of 5 GB does not outlast a scanner."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Announced:
+    """What a C-STORE command said about its object."""
+
+    sop_class_uid: str
+    sop_instance_uid: str
+    transfer_syntax_uid: str
 
 
 class Transfer:

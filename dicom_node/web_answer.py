@@ -1,15 +1,14 @@
 """What an HTTP answer to STOW-RS means for a delivery (PS3.18 8.5 and 10.5.3)."""
 
 import json
-import math
 import time
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
 from appliance.errors import DeliveryRefused
-from dicom_node.status import PeerBusy, PeerFailed
+from dicom_node.status import PROCESSING_FAILURE, PeerBusy, PeerFailed
 
 OK: Final = 200
 ACCEPTED: Final = 202
@@ -38,7 +37,7 @@ class StoreAnswer:
     """What the body of the answer says about each instance, by SOP Instance UID."""
 
     stored: Collection[str] = frozenset()
-    failed: Mapping[str, int] = frozenset and {}  # type: ignore[assignment]
+    failed: Mapping[str, int] = field(default_factory=dict)
     """With the Failure Reason (PS3.18 10.5.3)."""
 
 
@@ -80,6 +79,34 @@ def store_answer(content: bytes) -> StoreAnswer:
         return StoreAnswer()
     if isinstance(table, list):  # some servers wrap the one data set in a list
         table = table[0] if table else {}
-    failed = {uid: _number(item, _FAILURE_REASON) for uid, item in _items(table, _FAILED_SOP_SEQUENCE)}
+    failed = {uid: _reason(item) for uid, item in _items(table, _FAILED_SOP_SEQUENCE)}
     stored = {uid for uid, _ in _items(table, _REFERENCED_SOP_SEQUENCE)}
     return StoreAnswer(stored=stored - failed.keys(), failed=failed)
+
+
+def found_sets(content: bytes) -> list[Any]:
+    """Read the body of an answer to a search (PS3.18 10.6); what is no such body finds nothing."""
+    try:
+        found = json.loads(content)
+    except ValueError:
+        return []
+    return found if isinstance(found, list) else []
+
+
+def values(table: Any, tag: str) -> list[Any]:
+    """Give the values of an attribute of the DICOM JSON model (PS3.18 F); none when it is not."""
+    element = table.get(tag) if isinstance(table, dict) else None
+    found = element.get("Value") if isinstance(element, dict) else None
+    return found if isinstance(found, list) else []
+
+
+def _items(table: Any, tag: str) -> Iterator[tuple[str, Any]]:
+    for item in values(table, tag):
+        for uid in values(item, _REFERENCED_SOP_INSTANCE_UID)[:1]:
+            yield str(uid), item
+
+
+def _reason(item: Any) -> int:
+    """Give the Failure Reason; a missing one is a processing failure."""
+    found = values(item, _FAILURE_REASON)
+    return found[0] if found and isinstance(found[0], int) else PROCESSING_FAILURE

@@ -63,7 +63,7 @@ class StoredSlide:
     supersedes: str | None
 
 
-def stored_instance(row: Mapping[str, Any]) -> StoredInstance:
+def stored_instance(row: Mapping[Any, Any]) -> StoredInstance:
     """Give the value of a row of the instance table."""
     return StoredInstance(
         number=row["number"],

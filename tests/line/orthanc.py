@@ -4,7 +4,7 @@ import json
 import subprocess
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -40,8 +40,10 @@ class Orthanc:
 
 
 @contextmanager
-def running_orthanc(program: str, folder: Path, ae_title: str) -> Iterator[Orthanc]:
-    """Run Orthanc until the block ends."""
+def running_orthanc(
+    program: str, folder: Path, ae_title: str, more: Mapping[str, object] | None = None
+) -> Iterator[Orthanc]:
+    """Run Orthanc until the block ends; `more` is added to its settings."""
     dicom_port, http_port = free_ports(2)
     folder.mkdir(parents=True)
     settings = {
@@ -55,6 +57,7 @@ def running_orthanc(program: str, folder: Path, ae_title: str) -> Iterator[Ortha
         "AuthenticationEnabled": False,
         "DicomAlwaysAllowStore": True,
         "Plugins": [],
+        **(more or {}),
     }
     (folder / "orthanc.json").write_text(json.dumps(settings))
     with (folder / "orthanc.log").open("wb") as log:

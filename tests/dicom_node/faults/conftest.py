@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.dicom_node.faults.clinic import Clinic, Forge
+from tests.dicom_node.faults.clinic import Clinic
+from tests.dicom_node.faults.forge import Forge
 
 
 @pytest.fixture(scope="session")

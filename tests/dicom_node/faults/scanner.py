@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable
 
-from tests.dicom_node.faults.clinic import Clinic, Sent
+from tests.dicom_node.faults.clinic import Clinic
+from tests.dicom_node.faults.ledger import Sent
 from tests.dicom_node.faults.speaker import ASSOCIATE_AC, Speaker
 
 SUCCESS = 0x0000

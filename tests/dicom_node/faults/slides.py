@@ -7,7 +7,7 @@ from functools import cache
 from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_dataset
 
-from tests.dicom_node.faults.clinic import Sent
+from tests.dicom_node.faults.ledger import Sent
 from tests.dicom_node.objects import Image, dataset_of
 
 _UID = "1.2.826.0.1.3680043.10.{kind}.9{number:011d}"
