@@ -14,13 +14,13 @@ from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import UID, ExplicitVRLittleEndian
 
 from anonymizer.release.belonging import (
-from appliance import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
     Inverse,
     check_belongs,
     check_restored,
     values_of,
     walk,
 )
+from appliance import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 
 _PATIENT_GROUP: Final = 0x0010
 
