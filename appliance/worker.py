@@ -5,6 +5,7 @@ the line, set aside, or (a bug) die and be restarted.
 """
 
 import logging
+import random
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -28,10 +29,12 @@ from appliance.stores.journal import Journal, Product
 
 log = logging.getLogger(__name__)
 
+SHORTEST_RETRY_S = 1.0
 FIRST_RETRY_S = 5.0
 LONGEST_RETRY_S = 600.0
 PROGRESS_EVERY_S = 0.5
 SWEEP_EVERY_S = 60.0
+_CHANCE = random.SystemRandom().random
 
 C = TypeVar("C")
 
@@ -184,9 +187,20 @@ class Worker:
         return self._root.zone(ZONES.get(self._stage, f"vault/{self._stage}"))
 
 
-def retry_after_s(retries: int) -> float:
-    """Seconds to wait after so many tries: doubling, with a cap."""
-    return float(min(LONGEST_RETRY_S, FIRST_RETRY_S * 2.0 ** min(retries, 20)))
+def retry_after_s(retries: int, chance: Callable[[], float] = _CHANCE) -> float:
+    """Seconds to wait after so many tries: by chance, up to a limit that doubles, with a cap.
+
+    So those who failed together do not come back together (full jitter).
+
+    Parameters
+    ----------
+    retries
+        How often it was tried before.
+    chance
+        Gives a number from 0 up to 1, excluding 1.
+    """
+    limit_s = min(LONGEST_RETRY_S, FIRST_RETRY_S * 2.0 ** min(retries, 20))
+    return max(SHORTEST_RETRY_S, chance() * limit_s)
 
 
 @contextmanager

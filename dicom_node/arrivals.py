@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from appliance.errors import ForbiddenAction, TransientError
@@ -52,6 +52,8 @@ class Arrivals:
         Gives the associations that are open.
     scanners
         By calling AE title.
+    covers
+        Whether one storage commitment request of a calling AE names all of these SOP Instance UIDs.
     clock
         Seconds since the epoch.
     """
@@ -61,6 +63,7 @@ class Arrivals:
     in_flight: Callable[[], tuple[Coming, ...]]
     open_associations: Callable[[], frozenset[str]]
     scanners: Mapping[str, Scanner]
+    covers: Callable[[Collection[str], str], bool] = lambda _uids, _scanner: False
     clock: Callable[[], float] = time.time
     _shown: dict[str, tuple[int, int, bool]] = field(default_factory=dict)
     """Slide -> (revision, objects, whether it was declared complete), as the journal has it."""
@@ -130,15 +133,29 @@ class Arrivals:
             association_open=bool(associations & moment.open_associations),
             last_byte_at=max(one.receipt.received_at for one in mine),
             doubt=found.doubt,
+            committed=self._is_committed(mine, callers),
         )
-        slide = self._open_revision(slide, receiving.last_byte_at)
-        self._show(slide, mine, receiving.last_byte_at)
-        self._judge(slide, mine, receiving)
+        current = self._open_revision(slide, receiving.last_byte_at)
+        if current is not None:
+            self._show(current, mine, receiving.last_byte_at)
+            self._judge(current, mine, receiving)
 
-    def _open_revision(self, slide: StoredSlide, last_byte_at: float) -> StoredSlide:
-        """Begin a new revision when the open one was assembled already."""
+    def _is_committed(self, mine: Sequence[StoredInstance], callers: Collection[str]) -> bool:
+        uids = {one.receipt.sop_instance_uid for one in mine}
+        asking = [one for one in callers if one in self.scanners]
+        asking = [one for one in asking if self.scanners[one].profile.commits]
+        return any(self.covers(uids, one) for one in asking)
+
+    def _open_revision(self, slide: StoredSlide, last_byte_at: float) -> StoredSlide | None:
+        """Begin a new revision when the open one was assembled already.
+
+        None when nothing came late: assemble has taken meanwhile what we saw before it did.
+        """
         if slide.sealed_revision < slide.open_revision:
             return slide
+        stored = self.receipts.of_slide(slide.slide_id)
+        if not any(one.revision is None and not one.dismissed for one in stored):
+            return None
         revision = self.journal.new_revision(
             slide.slide_id, actor=DAEMON, last_byte_at=last_byte_at
         )

@@ -70,6 +70,10 @@ class Assemble:
             raise ConflictingInstance(
                 "Different objects came under one SOP Instance UID; both are kept."
             )
+        if any(one.purged_at is not None for one in kept):
+            raise IncompleteSlide(
+                "Objects of this slide were purged after an archive had confirmed them."
+            )
         facts = [facts_of(one.receipt) for one in kept]
         if not any(one.flavour == VOLUME for one in facts):
             raise IncompleteSlide("No VOLUME image came.")

@@ -102,6 +102,7 @@ def tls_failure(error: OSError) -> ApplianceError:
 
 
 def _trust(context: ssl.SSLContext, ca: Path) -> None:
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # it may be the peer's own certificate
     try:
         context.load_verify_locations(ca)
     except OSError as error:  # ssl.SSLError is one

@@ -1,4 +1,4 @@
-"""Commands of the DICOM node: node, deliver, send, echo, peer."""
+"""Commands of the DICOM node: node, deliver, deliveries, send, import, echo, peer."""
 
 import argparse
 import signal
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from appliance.errors import ConfigError
+from dicom_node import delivery_commands, import_commands
 
 
 def register(commands: Any) -> None:
@@ -20,6 +21,8 @@ def register(commands: Any) -> None:
     sending = _add(commands, "send", "send a folder of DICOM files, as a scanner does", run_send)
     sending.add_argument("folder", type=Path, metavar="FOLDER", help="a folder, or one file")
     _add_endpoint(sending)
+    import_commands.register(commands)
+    delivery_commands.register(commands)
     _add_endpoint(_add(commands, "echo", "ask a DICOM peer whether it is alive", run_echo))
     peer = _add(commands, "peer", "run a stand-in for a PACS, for tests", run_peer)
     peer.add_argument("--ae", default="PACS", help="its AE title (default PACS)")
@@ -105,6 +108,10 @@ def _add_endpoint(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--to", required=True, metavar="HOST:PORT", help="where the peer listens")
     parser.add_argument("--called", default="COVERSLIP", help="its AE title (default COVERSLIP)")
     parser.add_argument("--calling", default="SCANNER", help="our AE title (default SCANNER)")
+    parser.add_argument("--tls-ca", type=Path, metavar="PEM", help="speak TLS; who vouches for it")
+    parser.add_argument("--tls-certificate", type=Path, metavar="PEM", help="ours, for TLS")
+    parser.add_argument("--tls-key", type=Path, metavar="PEM", help="its key")
+    parser.add_argument("--tls-name", metavar="NAME", help="in its certificate, if not HOST")
 
 
 def _endpoint(arguments: argparse.Namespace) -> Any:
@@ -118,4 +125,20 @@ def _endpoint(arguments: argparse.Namespace) -> Any:
         port=int(port),
         called_ae_title=arguments.called,
         calling_ae_title=arguments.calling,
+        tls=_tls(arguments),
+    )
+
+
+def _tls(arguments: argparse.Namespace) -> Any:
+    from appliance.settings import ClientTls
+
+    shown = (arguments.tls_certificate, arguments.tls_key)
+    if arguments.tls_ca is None:
+        if any(shown) or arguments.tls_name:
+            raise ConfigError("TLS needs --tls-ca: who vouches for the peer.")
+        return None
+    if (shown[0] is None) != (shown[1] is None):
+        raise ConfigError("--tls-certificate and --tls-key go together.")
+    return ClientTls(
+        ca=arguments.tls_ca, certificate=shown[0], key=shown[1], server_name=arguments.tls_name
     )

@@ -1,9 +1,10 @@
 """When a slide is complete: a pure function of what came, what is coming, and the time.
 
 Vetoes come first: a transfer in flight, an open concatenation, missing frames, no VOLUME image, or
-doubt about what belongs together. Then a slide is complete when its association ended and the image
-flavors that the scanner sends are all there, or nothing came for `quiet_s`. A veto that outlasts
-`GIVE_UP_FACTOR` quiet times puts the slide before a person, with the veto as the reason.
+doubt about what belongs together. Then a slide is complete at once when the scanner asked for
+storage commitment of all that came and the base is among it; else when its association ended and
+the image flavors that the scanner sends are all there, or nothing came for `quiet_s`. A veto that
+outlasts `GIVE_UP_FACTOR` quiet times puts the slide before a person, with the veto as the reason.
 """
 
 from collections import Counter
@@ -25,6 +26,8 @@ class Profile:
     quiet_s: float
     expects: tuple[str, ...] = ()
     """Image flavors that it always sends, a flavor as often as it is sent at least."""
+    commits: bool = False
+    """It asks for storage commitment of a slide when it has sent all of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +41,8 @@ class Receiving:
     """Whether an association that carried one of its objects is still open."""
     last_byte_at: float
     doubt: str | None = None
+    committed: bool = False
+    """Whether one request for storage commitment covers all that came."""
 
 
 class Progress(StrEnum):
@@ -86,7 +91,9 @@ def judge(slide: Receiving, profile: Profile, *, now: float, forced: bool = Fals
 def _judge_time(slide: Receiving, profile: Profile, quiet_s: float) -> Judgement:
     """Decide about a slide that lacks nothing as far as its headers say."""
     is_quiet = quiet_s >= profile.quiet_s
-    if _has_all(slide.instances, profile.expects) and (is_quiet or not slide.association_open):
+    if profile.commits and slide.committed and _has_base(slide.instances):
+        reason = "The scanner asked us to commit to all that it sent."
+    elif _has_all(slide.instances, profile.expects) and (is_quiet or not slide.association_open):
         reason = "Everything that this scanner sends is there."
     elif slide.association_open:
         return _wait("The scanner may send more: its association is open.")
@@ -124,14 +131,19 @@ def _missing_part(parts: Sequence[Instance]) -> str | None:
     the frames add up.
     """
     by_number = {one.part: one for one in parts}
-    totals = {one.parts for one in parts if one.parts is not None}
-    if totals and len(by_number) < max(totals):
-        return f"{len(by_number)} of {max(totals)} parts of a level came."
+    wanted = set(range(1, max((one.parts or 0 for one in parts), default=0) + 1))
+    if wanted - by_number.keys():
+        return f"{len(wanted & by_number.keys())} of {len(wanted)} parts of a level came."
     expected = [one.n_frames_expected for one in parts if one.n_frames_expected is not None]
     n_frames = sum(one.n_frames for one in by_number.values())
     if expected and n_frames < max(expected):
         return "The parts of a level hold fewer frames than its matrix has tiles."
     return None
+
+
+def _has_base(instances: Sequence[Instance]) -> bool:
+    """Whether a VOLUME image is there that was not made from a finer one (PS3.3 C.8.12.4.1.1)."""
+    return any(one.flavour == VOLUME and not one.is_resampled for one in instances)
 
 
 def _has_all(instances: Sequence[Instance], expects: Sequence[str]) -> bool:

@@ -24,6 +24,10 @@ from pynetdicom import AllStoragePresentationContexts
 from pynetdicom.presentation import PresentationContext, build_context
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
+STORAGE_COMMITMENT: Final = "1.2.840.10008.1.20.1"
+"""Storage Commitment Push Model (PS3.4 J.3)."""
+STORAGE_COMMITMENT_INSTANCE: Final = "1.2.840.10008.1.20.1.1"
+
 VL_WHOLE_SLIDE_MICROSCOPY: Final = "1.2.840.10008.5.1.4.1.1.77.1.6"
 
 PATHOLOGY_SOP_CLASSES: Final = (
@@ -55,9 +59,16 @@ TRANSFER_SYNTAXES: Final[tuple[UID, ...]] = (
 
 
 def scanner_contexts() -> list[PresentationContext]:
-    """Give what the receiver supports: pathology objects and Verification."""
+    """Give what the receiver supports: pathology objects, Verification, storage commitment."""
     contexts = [build_context(one, list(TRANSFER_SYNTAXES)) for one in PATHOLOGY_SOP_CLASSES]
-    return [*contexts, build_context(Verification)]
+    commitment = commitment_context()
+    commitment.scu_role, commitment.scp_role = True, False  # the scanner asks, we answer
+    return [*contexts, build_context(Verification), commitment]
+
+
+def commitment_context() -> PresentationContext:
+    """Give the context of the Storage Commitment Push Model, in both Little Endian encodings."""
+    return build_context(STORAGE_COMMITMENT, [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
 
 
 def archive_contexts() -> list[PresentationContext]:

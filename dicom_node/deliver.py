@@ -2,12 +2,12 @@
 
 import logging
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 from appliance.daemon import Daemon, open_journal
 from appliance.errors import (
@@ -23,19 +23,31 @@ from appliance.manifest import VerifiedParcel, open_verified, read_sign_public
 from appliance.settings import Route, Settings
 from appliance.storage import Root
 from appliance.stores.journal import MAX_ATTEMPTS, Journal
-from appliance.worker import renewing, retry_after_s
-from dicom_node.routes.dimse import DimseRoute
+from appliance.worker import LONGEST_RETRY_S, renewing, retry_after_s
+from dicom_node.association import Endpoint
+from dicom_node.client_tls import client_context
+from dicom_node.confirmation import Confirmer
+from dicom_node.delivery_actions import delivery_actions
+from dicom_node.routes import stow
+from dicom_node.routes.dicom import DicomRoute
 from dicom_node.routes.folder import FolderRoute
-from dicom_node.sender import Endpoint
+from dicom_node.sender import send
+from dicom_node.status import PeerBusy, PeerFailed
 
 log = logging.getLogger(__name__)
+
+MAXIMUM_STUMBLES: Final = 12
+"""Tries over which a peer may fail (not be away, or busy) before a parcel is set aside."""
 
 
 class Carrier(Protocol):
     """A way to a recipient."""
 
-    def deliver(self, parcel: VerifiedParcel) -> str:
-        """Send a parcel; give one sentence on what was done."""
+    def deliver(self, parcel: VerifiedParcel, *, again: bool) -> str:
+        """Send a parcel; give one sentence on what was done.
+
+        `again` says that it may have been sent before, by this process or by another.
+        """
 
 
 class OpenParcel(Protocol):
@@ -57,6 +69,8 @@ class Deliverer:
         `outbox/<route>/`.
     open_parcel
         Checks a parcel against the route and release's signature, and hands over what was checked.
+    wait_s
+        How long to wait after so many tries.
     """
 
     journal: Journal
@@ -65,6 +79,7 @@ class Deliverer:
     open_parcel: OpenParcel
     carrier: Carrier
     clock: Callable[[], float] = time.time
+    wait_s: Callable[[int], float] = retry_after_s
 
     def step(self) -> bool:
         """Deliver one parcel; False when none waits."""
@@ -77,16 +92,30 @@ class Deliverer:
             self.journal.parcels.delivered(claim, words=words)
         except LeaseLost:
             log.warning("the lease of a parcel was lost; another deliverer has it")
+        except ConfigError as error:  # stops the daemon, and is not held against the parcel
+            self.journal.parcels.put_back(claim, error, after_s=0.0)
+            raise
         except TransientError as error:
-            wait_s = retry_after_s(self.journal.parcels.retries(claim))
-            self.journal.parcels.put_back(claim, error, after_s=wait_s)
-            log.warning("%s Tried again in %.0f s.", error, wait_s)
+            self._put_back(claim, error)
         except RejectedError as error:
-            self.journal.parcels.set_aside(claim, error)
-            log.warning("a parcel was set aside: %s", error)
+            self._set_aside(claim, error)
         else:
             log.info("%s", words)
         return True
+
+    def _put_back(self, claim: ParcelClaim, error: TransientError) -> None:
+        retries = self.journal.parcels.retries(claim)
+        if isinstance(error, PeerFailed) and retries + 1 >= MAXIMUM_STUMBLES:
+            self._set_aside(claim, DeliveryRefused(f"{error} It was tried {retries + 1} times."))
+            return
+        asked_s = error.after_s if isinstance(error, PeerBusy) else 0.0
+        wait_s = max(self.wait_s(retries), min(asked_s, LONGEST_RETRY_S))
+        self.journal.parcels.put_back(claim, error, after_s=wait_s)
+        log.warning("%s Tried again in %.0f s.", error, wait_s)
+
+    def _set_aside(self, claim: ParcelClaim, error: RejectedError) -> None:
+        self.journal.parcels.set_aside(claim, error)
+        log.warning("a parcel was set aside: %s", error)
 
     def _deliver(self, claim: ParcelClaim) -> str:
         if claim.attempts > MAX_ATTEMPTS:
@@ -97,44 +126,74 @@ class Deliverer:
         with self.open_parcel(self.outbox / name, now=self.clock()) as parcel:
             if parcel.manifest.parcel_id != claim.parcel.parcel_id:
                 raise DeliveryRefused("The folder holds another parcel than the journal says.")
-            return self.carrier.deliver(parcel)
+            again = claim.attempts > 1 or self.journal.parcels.retries(claim) > 0
+            return self.carrier.deliver(parcel, again=again)
 
 
-def carrier_of(route: Route) -> Carrier:
-    """Give the carrier that a route's settings ask for."""
+def carrier_of(route: Route, confirmer: Confirmer | None = None) -> Carrier:
+    """Give the carrier that a route's settings ask for.
+
+    Raises
+    ------
+    ConfigError
+        The route says no way, or a file that it names cannot be read.
+    """
     if route.kind == "folder" and route.folder is not None:
         return FolderRoute(folder=route.folder)
     if route.kind == "dimse" and route.peer is not None:
-        return DimseRoute(
-            endpoint=Endpoint(
-                host=route.peer.host,
-                port=route.peer.port,
-                called_ae_title=route.peer.ae_title,
-                calling_ae_title=route.peer.calling_ae_title,
-            )
+        endpoint = Endpoint.of(route.peer)
+        if endpoint.tls is not None:
+            client_context(endpoint.tls)
+        return DicomRoute(
+            name=endpoint.called_ae_title,
+            send=lambda files: send(files, endpoint),
+            confirmer=confirmer,
         )
-    raise ConfigError(f"The route {route.name} says neither peer nor folder.")
+    if route.kind == "stow" and route.web is not None:
+        web = route.web
+        stow.check_settings(web)
+        return DicomRoute(
+            name=web.host, send=lambda files: stow.store(files, web), confirmer=confirmer
+        )
+    raise ConfigError(f"The route {route.name} says neither peer nor web nor folder.")
+
+
+@contextmanager
+def confirming(route: Route) -> Iterator[Confirmer | None]:
+    """Give what asks the PACS of a route for its commitment; None when the route does not ask."""
+    if route.confirmation is None or route.peer is None:
+        yield None
+        return
+    confirmer = Confirmer(endpoint=Endpoint.of(route.peer), terms=route.confirmation)
+    with confirmer.listening():
+        yield confirmer
 
 
 def run(settings: Settings, route_name: str) -> int:
     """Run the deliver daemon of a route; give the exit code."""
     route = settings.route(route_name)
+    if route.is_archive:
+        from dicom_node.archive import run as run_archive
+
+        return run_archive(settings, route)
     journal = open_journal(settings)
-    deliverer = Deliverer(
-        journal=journal,
-        route=route,
-        outbox=Root(settings.storage.root).outbox(route.name),
-        open_parcel=partial(
-            open_verified,
+    with confirming(route) as confirmer:
+        deliverer = Deliverer(
+            journal=journal,
             route=route,
-            public_key=read_sign_public(settings.keys.folder / "sign.pub"),
-        ),
-        carrier=carrier_of(route),
-    )
-    return Daemon(
-        name=f"deliver@{route.name}",
-        settings=settings,
-        journal=journal,
-        steps=[deliverer.step],
-        words=f"{route.kind} route to {route.recipient}",
-    ).run()
+            outbox=Root(settings.storage.root).outbox(route.name),
+            open_parcel=partial(
+                open_verified,
+                route=route,
+                public_key=read_sign_public(settings.keys.folder / "sign.pub"),
+            ),
+            carrier=carrier_of(route, confirmer),
+        )
+        return Daemon(
+            name=f"deliver@{route.name}",
+            settings=settings,
+            journal=journal,
+            steps=[deliverer.step],
+            commands=delivery_actions(journal, route.name),
+            words=f"{route.kind} route to {route.recipient}",
+        ).run()

@@ -81,6 +81,10 @@ def _doubt(component: Sequence[Arrival], n_homes: int) -> str | None:
         return "An object names no container and fits more than one slide of its study."
     if not any(_is_volume(one) for one in component):
         return "An object names no container and shares no series with a slide of its study."
+    # Converters give each level a frame of reference of its own; two bases are two slides.
+    bases = [one.instance for one in component if _is_volume(one) and not one.instance.is_resampled]
+    if len({one.frame_of_reference_uid for one in bases}) > 1:
+        return "Objects of one series name no container and may be of several slides."
     return None
 
 
@@ -113,11 +117,12 @@ def _home(stray: Arrival, scans: Sequence[Sequence[Arrival]]) -> int:
             return homes[0]
     acquired = stray.instance.acquired or ""
     starts = [min(one.instance.acquired or "" for one in members) for members in volumes]
+    names = [min(one.instance.sop_instance_uid for one in members) for members in volumes]
     began = [i for i, start in enumerate(starts) if start <= acquired]
     # Nothing else tells: the newest scan that had begun, else the first of all.
     if began:
-        return max(began, key=lambda i: (starts[i], i))
-    return min(range(len(starts)), key=lambda i: (starts[i], i))
+        return max(began, key=lambda i: (starts[i], names[i]))
+    return min(range(len(starts)), key=lambda i: (starts[i], names[i]))
 
 
 Key = Callable[[Arrival], set[Hashable]]

@@ -51,6 +51,8 @@ class Instance:
     container_issuer: str | None = None
     flavour: str = "OTHER"
     """Image Type value 3: VOLUME, LABEL, OVERVIEW, THUMBNAIL, LOCALIZER; else OTHER."""
+    is_resampled: bool = False
+    """Image Type value 4 is RESAMPLED: made from a finer level."""
     acquired: str | None = None
     """Acquisition DateTime as it is written, for telling scans of one container apart."""
     concatenation_uid: str | None = None
@@ -94,7 +96,7 @@ def read_header(path: Path) -> Header:
             raise InvalidInstance("The object's header announces an element of impossible length.")
         return False
 
-    with path.open("rb") as file, _door():
+    with path.open("rb") as file, pydicom_door():
         dataset = read_partial(file, stop_when=at_pixels)
         if pixels_at_bytes is not None:
             pixels_at_bytes = file.tell()
@@ -125,7 +127,7 @@ def check_content(path: Path, header: Header) -> None:
     """
     if header.pixels_at_bytes is None:
         raise InvalidInstance("The object holds no pixel data.")
-    with path.open("rb") as file, _door():
+    with path.open("rb") as file, pydicom_door():
         size_bytes = os.fstat(file.fileno()).st_size
         file.seek(header.pixels_at_bytes)
         length = _pixels_length(file)
@@ -144,12 +146,12 @@ def read_datasets(paths: Sequence[Path]) -> list[Dataset]:
     InvalidInstance
         One of them cannot be read.
     """
-    with _door():
+    with pydicom_door():
         return [dcmread(path, stop_before_pixels=True) for path in paths]
 
 
 @contextmanager
-def _door() -> Iterator[None]:
+def pydicom_door() -> Iterator[None]:
     """Run pydicom code; nothing that it says about the content goes out."""
     try:
         yield
@@ -174,6 +176,7 @@ def _instance(dataset: Dataset) -> Instance:
         container_identifier=_text(dataset, "ContainerIdentifier"),
         container_issuer=_issuer(dataset),
         flavour=str(values[2]).strip() if len(values) > 2 else "OTHER",  # noqa: PLR2004
+        is_resampled=len(values) > 3 and str(values[3]).strip() == "RESAMPLED",  # noqa: PLR2004
         acquired=_text(dataset, "AcquisitionDateTime"),
         concatenation_uid=_text(dataset, "ConcatenationUID"),
         part=_number(dataset, "InConcatenationNumber") or None,

@@ -1,4 +1,4 @@
-"""Further processes that receive on the node's port, so that one core is not the limit.
+"""Further processes that receive: on the node's port, as one core is not the limit, and by web.
 
 The node starts them, starts again whatever dies, and they end when the node does, however it ends.
 What one of them was receiving when it died is swept; the others notice nothing.
@@ -10,6 +10,8 @@ import os
 import signal
 import socket
 import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from multiprocessing.context import SpawnProcess
 from multiprocessing.process import BaseProcess
 from typing import Final
@@ -25,6 +27,20 @@ log = logging.getLogger(__name__)
 _STOP_LIMIT_S: Final = 5.0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Child:
+    """A process beside the node: what it runs, on which bound socket."""
+
+    name: str
+    run: Callable[[Settings, socket.socket], None]
+    listening: socket.socket
+
+    @property
+    def port(self) -> int:
+        """The bound port."""
+        return int(self.listening.getsockname()[1])
+
+
 class Listeners:
     """The processes beside the node itself.
 
@@ -33,33 +49,38 @@ class Listeners:
     settings
         `node.listeners` counts the node too.
     listening
-        The bound socket; the processes share it.
+        The bound socket; the listeners share it.
+    others
+        What else receives.
     """
 
-    def __init__(self, settings: Settings, listening: socket.socket) -> None:
+    def __init__(
+        self, settings: Settings, listening: socket.socket, others: Sequence[Child] = ()
+    ) -> None:
+        listener = Child(name="listener", run=run_listener, listening=listening)
         self._settings = settings
-        self._listening = listening
-        self._processes: list[SpawnProcess] = []
+        self._children = [*[listener] * (settings.node.listeners - 1), *others]
+        self._processes: dict[int, SpawnProcess] = {}
 
     def tend(self) -> bool:
         """Start what is missing; False, so that the daemon waits before the next look."""
-        for process in self._processes:
-            if not process.is_alive():
-                log.error("a listener died and is started again")
-        self._processes = [one for one in self._processes if one.is_alive()]
-        for _ in range(self._settings.node.listeners - 1 - len(self._processes)):
-            process = multiprocessing.get_context("spawn").Process(
-                target=run_listener, args=(self._settings, self._listening), name="listener"
+        for number, child in enumerate(self._children):
+            process = self._processes.get(number)
+            if process is not None and process.is_alive():
+                continue
+            if process is not None:
+                log.error("a %s died and is started again", child.name)
+            self._processes[number] = multiprocessing.get_context("spawn").Process(
+                target=child.run, args=(self._settings, child.listening), name=child.name
             )
-            process.start()
-            self._processes.append(process)
+            self._processes[number].start()
         return False
 
     def stop(self) -> None:
         """End them all, politely first."""
-        for process in self._processes:
+        for process in self._processes.values():
             process.terminate()
-        for process in self._processes:
+        for process in self._processes.values():
             process.join(_STOP_LIMIT_S)
             if process.is_alive():
                 process.kill()
@@ -69,18 +90,24 @@ class Listeners:
 
 def run_listener(settings: Settings, listening: socket.socket) -> None:
     """Receive until told to stop, or until the node is gone."""
+    stop = become_child(settings)
+    listening.settimeout(0)
+    receiving = build_receiving(settings, open_journal(settings), listening)
+    receiving.scp.start()
+    stop.wait()
+    receiving.scp.stop()
+
+
+def become_child(settings: Settings) -> threading.Event:
+    """Log as the node does, end when it is gone, and give the event that says to stop."""
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the node ends us when it was interrupted
     logs.set_up("node", file=Root(settings.storage.root).zone("log") / "node.log")
-    listening.settimeout(0)
-    receiving = build_receiving(settings, open_journal(settings), listening)
-    receiving.scp.start()
     node = multiprocessing.parent_process()
     assert node is not None  # noqa: S101  this is a process of its own
     threading.Thread(target=_end_with, args=(node,), name="node watch", daemon=True).start()
-    stop.wait()
-    receiving.scp.stop()
+    return stop
 
 
 def _end_with(node: BaseProcess) -> None:

@@ -14,15 +14,21 @@ from appliance.line import Role, Stage, State
 from appliance.sealing import read_seal_public, seal
 from appliance.settings import Settings
 from appliance.storage import Root, free_bytes, write_durably
+from appliance.stores.database import open_engine
+from appliance.stores.deposits import Deposits
 from appliance.stores.journal import Journal
+from appliance.stores.originals import Originals
 from appliance.stores.receipts import Receipts
 from appliance.worker import Worker
 from dicom_node.arrivals import DAEMON, Arrivals, Scanner
 from dicom_node.assemble import Assemble
+from dicom_node.commitment.answerer import CommitmentAnswerer
 from dicom_node.completeness import Profile
+from dicom_node.dicomweb.process import open_web
 from dicom_node.listeners import Listeners
 from dicom_node.listening import listen
-from dicom_node.receiving import Receiving, build_receiving
+from dicom_node.purging import Purge
+from dicom_node.receiving import Receiving, build_receiving, commitment_terms, receipts_url
 from dicom_node.scp import StorageSCP
 from dicom_node.spool import FreeBytes, Spool
 
@@ -43,6 +49,8 @@ class Node:
     journal: Journal
     arrivals: Arrivals
     worker: Worker
+    answerer: CommitmentAnswerer
+    purge: Purge
 
     @property
     def receipts(self) -> Receipts:
@@ -80,6 +88,7 @@ class Node:
         n_swept = self.spool.sweep_instances(self.receipts.hashes())
         if n_swept:
             log.info("%d objects that were never answered for were removed", n_swept)
+        self.receiving.commitments.wake()
         self.scp.start()
         write_durably(self.root.zone("run") / PORT_FILE, f"{self.port}\n".encode(), mode=0o644)
         return self.port
@@ -125,6 +134,7 @@ def build(
         open_associations=receiving.scp.open_associations,
         scanners=_scanners(settings),
         clock=clock,
+        covers=receiving.commitments.covers,
     )
     handler = Assemble(
         receipts=receiving.receipts,
@@ -133,22 +143,42 @@ def build(
         seal=partial(seal, read_seal_public(settings.keys.folder / "seal.pub")),
     )
     worker = Worker(journal=journal, root=root, stage=Stage.ASSEMBLE, handle=handler)
-    return Node(root=root, receiving=receiving, journal=journal, arrivals=arrivals, worker=worker)
+    return Node(
+        root=root,
+        receiving=receiving,
+        journal=journal,
+        arrivals=arrivals,
+        worker=worker,
+        answerer=_answerer(settings, receiving, journal, clock),
+        purge=_purge(settings, receiving, journal, clock),
+    )
 
 
 def run(settings: Settings) -> int:
     """Run the node daemon; give the exit code."""
     journal = open_journal(settings)
     node = build(settings, journal)
+    web = open_web(settings)
     port = node.start()
-    listeners = Listeners(settings, node.receiving.listening)
+    listeners = Listeners(settings, node.receiving.listening, [] if web is None else [web])
     daemon = Daemon(
         name=DAEMON,
         settings=settings,
         journal=journal,
-        steps=[node.arrivals.step, node.worker.step, _Sweep(node), listeners.tend],
+        steps=[
+            node.arrivals.step,
+            node.worker.step,
+            node.answerer.decide,
+            node.answerer.answer,
+            _Sweep(node),
+            listeners.tend,
+        ],
         commands=commands(node),
-        words=_words(settings, port),
+        words="; ".join(
+            one
+            for one in (_words(settings, port, None if web is None else web.port), node.scp.words)
+            if one
+        ),
     )
     try:
         return daemon.run()
@@ -157,10 +187,11 @@ def run(settings: Settings) -> int:
         node.stop()
 
 
-def _words(settings: Settings, port: int) -> str:
+def _words(settings: Settings, port: int, web_port: int | None) -> str:
     words = f"{settings.node.ae_title} listening on port {port}"
-    n_listeners = settings.node.listeners
-    return words if n_listeners == 1 else f"{words}, {n_listeners} processes"
+    if settings.node.listeners > 1:
+        words = f"{words}, {settings.node.listeners} processes"
+    return words if web_port is None else f"{words}; STOW-RS on port {web_port}"
 
 
 def commands(node: Node) -> dict[str, Command]:
@@ -191,6 +222,7 @@ def commands(node: Node) -> dict[str, Command]:
     return {
         "force_complete": Command(role=Role.TECHNICIAN, run=force_complete),
         "settle_conflict": Command(role=Role.ADMINISTRATOR, run=settle_conflict),
+        **node.purge.commands(),
     }
 
 
@@ -204,6 +236,37 @@ def _retry_if_stopped(node: Node, slide_id: str, operator: Operator) -> None:
     at_assemble = status is not None and status.stage is Stage.ASSEMBLE
     if status is not None and at_assemble and status.state in (State.ASIDE, State.HELD):
         node.journal.operate("retry", slide_id, operator=operator.name)
+
+
+def _answerer(
+    settings: Settings, receiving: Receiving, journal: Journal, clock: Callable[[], float]
+) -> CommitmentAnswerer:
+    return CommitmentAnswerer(
+        commitments=receiving.commitments,
+        terms=commitment_terms(settings),
+        ae_title=settings.node.ae_title,
+        path_of=receiving.spool.path,
+        open_associations=receiving.spool.open_associations,
+        note=lambda text, slide_id: journal.note(DAEMON, "commitment", text, slide_id=slide_id),
+        clock=clock,
+    )
+
+
+def _purge(
+    settings: Settings, receiving: Receiving, journal: Journal, clock: Callable[[], float]
+) -> Purge:
+    engine = open_engine(receipts_url(Root(settings.storage.root)), store="receipts")
+    return Purge(
+        originals=Originals(engine, clock),
+        deposits=Deposits(engine, clock, lease_s=settings.journal.lease_s),
+        journal=journal,
+        root=Root(settings.storage.root),
+        path_of=receiving.spool.path,
+        archive_routes=[one.name for one in settings.routes if one.is_archive],
+        archiving_scanners={
+            one.ae_title.strip() for one in settings.scanners if one.also_archived_by_scanner
+        },
+    )
 
 
 class _Sweep:
@@ -226,7 +289,10 @@ class _Sweep:
 def _scanners(settings: Settings) -> dict[str, Scanner]:
     return {
         one.ae_title: Scanner(
-            name=one.name, profile=Profile(quiet_s=one.quiet_s, expects=one.expects)
+            name=one.name,
+            profile=Profile(
+                quiet_s=one.quiet_s, expects=one.expects, commits=one.commitment is not None
+            ),
         )
         for one in settings.scanners
     }

@@ -16,10 +16,10 @@ from appliance.storage import free_bytes, fsync_folder
 from dicom_node.admission import Rules
 from dicom_node.contexts import archive_contexts
 from dicom_node.listening import listen
-from dicom_node.scp import Announced, StorageSCP
+from dicom_node.scp import StorageSCP
 from dicom_node.spool import Spool
 from dicom_node.status import CANNOT_UNDERSTAND, OUT_OF_RESOURCES, SUCCESS
-from dicom_node.transfer import Transfer
+from dicom_node.transfer import Announced, Transfer
 
 log = logging.getLogger(__name__)
 

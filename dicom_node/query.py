@@ -22,7 +22,7 @@ from appliance.errors import (
     PeerUnavailable,
     RejectedError,
 )
-from dicom_node.sender import Endpoint, associated
+from dicom_node.association import Endpoint, associated
 from dicom_node.status import SUCCESS
 
 STUDY_ROOT_FIND: Final = "1.2.840.10008.5.1.4.1.2.2.1"
@@ -103,6 +103,7 @@ class Series:
     study_instance_uid: str
     series_instance_uid: str
     n_instances: int
+    modality: str = SLIDE_MICROSCOPY
 
 
 def find_slides(endpoint: Endpoint, question: Question) -> tuple[Series, ...]:

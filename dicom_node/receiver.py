@@ -16,10 +16,9 @@ from appliance.errors import ApplianceError, StorageFull, TransientError
 from appliance.storage import storage_errors
 from appliance.stores.receipts import Receipt, Receipts
 from dicom_node.headers import Header, Instance, check_content, read_header
-from dicom_node.scp import Announced
 from dicom_node.spool import Spool
 from dicom_node.status import SUCCESS, MismatchedInstance, store_status
-from dicom_node.transfer import Transfer
+from dicom_node.transfer import Announced, Transfer
 
 log = logging.getLogger(__name__)
 
@@ -56,10 +55,14 @@ class Receiver:
             log.info("an object from %s came again; nothing to do", transfer.scanner)
             return
         instance = _checked(announced, transfer)
-        self.spool.publish(transfer)
         receipt = _receipt(instance, transfer, sha256, received_at)
-        if not self.receipts.add(receipt):
-            self.receipts.restore(receipt, partial(self._put_again, transfer))
+        try:
+            self.spool.publish(transfer)
+            if not self.receipts.add(receipt):
+                self.receipts.restore(receipt, partial(self._put_again, transfer))
+        except (ApplianceError, OSError):
+            self.spool.withdraw(transfer)
+            raise
 
     def _put_again(self, transfer: Transfer) -> None:
         """Give content its name again that was purged after it got it; nobody purges meanwhile."""

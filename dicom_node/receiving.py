@@ -6,16 +6,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from appliance.settings import Settings
+from appliance.settings import Commitment, Settings
 from appliance.storage import Root, free_bytes
+from appliance.stores.commitments import Commitments
 from appliance.stores.database import open_engine
 from appliance.stores.journal import Journal
 from appliance.stores.receipts import Receipts
-from dicom_node.admission import AllowedPeer, Rules
+from dicom_node.admission import AllowedPeer, Doors, PeerLimits, Rules
+from dicom_node.commitment.service import CommitmentSCP
 from dicom_node.contexts import scanner_contexts
 from dicom_node.notices import Notices
 from dicom_node.receiver import Receiver
 from dicom_node.scp import StorageSCP
+from dicom_node.server_tls import server_context
 from dicom_node.spool import FreeBytes, Spool
 
 _GIB: Final = 1 << 30
@@ -28,6 +31,7 @@ class Receiving:
     listening: socket.socket
     spool: Spool
     receipts: Receipts
+    commitments: Commitments
     scp: StorageSCP
 
 
@@ -56,9 +60,17 @@ def build_receiving(
     """
     root = Root(settings.storage.root)
     notices = Notices(journal)
-    receipts = Receipts(open_engine(receipts_url(root), store="receipts"), clock)
+    engine = open_engine(receipts_url(root), store="receipts")
+    receipts, commitments = Receipts(engine, clock), Commitments(engine, clock)
     spool = open_spool(settings, free=free)
     receiver = Receiver(spool=spool, receipts=receipts, refused=notices.refused, clock=clock)
+    commitment = CommitmentSCP(
+        commitments=commitments,
+        terms=commitment_terms(settings),
+        open_associations=spool.open_associations,
+        in_flight=lambda: {one.association for one in spool.in_flight()},
+        refused=notices.refused,
+    )
     scp = StorageSCP(
         ae_title=settings.node.ae_title,
         listening=listening,
@@ -67,8 +79,22 @@ def build_receiving(
         spool=spool,
         store=receiver.store,
         refused=notices.refused,
+        services=commitment.services,
+        tls=None if settings.node.tls is None else server_context(settings.node.tls),
+        doors=Doors(connections_per_address=settings.node.connections_per_address),
     )
-    return Receiving(listening=listening, spool=spool, receipts=receipts, scp=scp)
+    return Receiving(
+        listening=listening, spool=spool, receipts=receipts, commitments=commitments, scp=scp
+    )
+
+
+def commitment_terms(settings: Settings) -> dict[str, Commitment]:
+    """By AE title what was agreed about storage commitment with the scanners that use it."""
+    return {
+        one.ae_title.strip(): one.commitment
+        for one in settings.scanners
+        if one.commitment is not None
+    }
 
 
 def open_spool(settings: Settings, *, free: FreeBytes = free_bytes) -> Spool:
@@ -90,7 +116,18 @@ def _rules(settings: Settings) -> Rules:
     return Rules(
         ae_title=settings.node.ae_title,
         peers=[
-            AllowedPeer(ae_title=one.ae_title, networks=one.addresses) for one in settings.scanners
+            AllowedPeer(
+                ae_title=one.ae_title,
+                networks=one.addresses,
+                certificate=one.certificate,
+                limits=PeerLimits(
+                    maximum_associations=one.maximum_associations,
+                    associations_per_minute=one.associations_per_minute,
+                    maximum_association_s=one.maximum_association_s,
+                    maximum_mb_s=one.maximum_mb_s,
+                ),
+            )
+            for one in settings.scanners
         ],
         maximum_associations=settings.node.maximum_associations,
     )

@@ -5,27 +5,23 @@ Everything is asked for series by series, so that only slides come, never the re
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Final
 
 from pydicom import Dataset
 from pynetdicom import build_role, evt
 from pynetdicom.association import Association
-from pynetdicom.dimse_primitives import C_STORE
-from pynetdicom.events import Event
 from pynetdicom.presentation import PresentationContext, build_context
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
-from appliance.errors import ApplianceError, InvalidInstance, PeerUnavailable
+from appliance.errors import PeerUnavailable
+from dicom_node.association import Endpoint, associated
 from dicom_node.contexts import PATHOLOGY_SOP_CLASSES, TRANSFER_SYNTAXES
-from dicom_node.headers import check_content, read_header
+from dicom_node.fetching import Arriving, FetchingDimse
 from dicom_node.query import QueryRefused, Series, check_offered, check_result, is_pending
-from dicom_node.sender import Endpoint, associated
 from dicom_node.spool import Spool
-from dicom_node.status import SUCCESS, MismatchedInstance, store_status
-from dicom_node.transfer import Transfer
-from dicom_node.wire import SpoolingDimse, is_transferring, spooling
+from dicom_node.status import SUCCESS
 
 STUDY_ROOT_MOVE: Final = "1.2.840.10008.5.1.4.1.2.2.2"
 STUDY_ROOT_GET: Final = "1.2.840.10008.5.1.4.1.2.2.3"
@@ -133,13 +129,13 @@ def get(
     QueryRefused, PeerUnavailable, DeliveryRefused
         As `query.find_slides`.
     """
-    arriving = _Arriving()
+    arriving = Arriving()
     with associated(
         endpoint,
         [build_context(STUDY_ROOT_GET), build_context(Verification), *_storage_contexts()],
         roles=[build_role(one, scp_role=True) for one in PATHOLOGY_SOP_CLASSES],
         handlers=[(evt.EVT_C_STORE, arriving.store)],
-        provider=lambda association: _PatientDimse(association, spool),
+        provider=lambda association: FetchingDimse(association, spool),
     ) as association:
         check_offered(association, STUDY_ROOT_GET)
 
@@ -202,12 +198,15 @@ def _counted(answer: Dataset, before: SubOperations) -> SubOperations:
         return known if value is None else int(value)
 
     final = not is_pending(answer.get("Status"))
-    return SubOperations(
+    now = SubOperations(
         remaining=0 if final else count("NumberOfRemainingSuboperations", before.remaining),
         completed=count("NumberOfCompletedSuboperations", before.completed),
         failed=count("NumberOfFailedSuboperations", before.failed),
         warning=count("NumberOfWarningSuboperations", before.warning),
     )
+    if answer.get("Status") == SUCCESS and "NumberOfCompletedSuboperations" not in answer:
+        return replace(now, completed=now.completed or before.remaining)
+    return now
 
 
 def _check_complete(done: SubOperations, status: int | None) -> None:
@@ -217,6 +216,8 @@ def _check_complete(done: SubOperations, status: int | None) -> None:
     if status == _WARNING:
         raise RetrieveIncomplete("The PACS says that some objects could not be fetched.")
     check_result(status)
+    if not done.arrived:
+        raise RetrieveIncomplete("The PACS says that all is done, and sent nothing.")
 
 
 @contextmanager
@@ -225,57 +226,3 @@ def _ended_association() -> Iterator[None]:
         yield
     except RuntimeError as error:  # between two requests
         raise PeerUnavailable("The PACS ended the association.") from error
-
-
-class _Arriving:
-    """Takes the objects of a C-GET."""
-
-    def __init__(self) -> None:
-        self.files: list[Path] = []
-        self.failure: ApplianceError | None = None
-
-    def store(self, event: Event) -> int:
-        """Check one object that came whole; give its DIMSE status (PS3.4 B.2.3)."""
-        transfer = spooling(event.assoc).take()
-        request = cast("C_STORE", event.request)
-        try:
-            _check(transfer, str(request.AffectedSOPClassUID), str(request.AffectedSOPInstanceUID))
-        except ApplianceError as error:
-            self.failure = error
-            transfer.discard()
-            return store_status(error)
-        self.files.append(transfer.path)
-        return SUCCESS
-
-
-def _check(transfer: Transfer, sop_class_uid: str, sop_instance_uid: str) -> None:
-    transfer.make_durable()
-    if transfer.failure is not None:
-        raise transfer.failure
-    header = read_header(transfer.path)
-    one = header.instance
-    if (one.sop_class_uid, one.sop_instance_uid) != (sop_class_uid, sop_instance_uid):
-        raise MismatchedInstance("The PACS sent another object than it announced.")
-    try:
-        check_content(transfer.path, header)
-    except InvalidInstance as error:
-        raise RetrieveIncomplete("The PACS sent an object that is damaged.") from error
-
-
-class _PatientDimse(SpoolingDimse):
-    """Waits for as long as something comes, however long one object takes."""
-
-    def __init__(self, association: Association, spool: Spool) -> None:
-        super().__init__(association, spool)
-        self._spool = spool
-        self._n_bytes = -1
-
-    def get_msg(self, block: bool = False) -> Any:  # noqa: FBT001, FBT002  as the library calls it
-        while True:
-            context_id, message = super().get_msg(block=block)
-            if message is not None or not block or not is_transferring(self.dul):
-                return context_id, message
-            n_bytes = sum(one.path.stat().st_size for one in self._spool.in_flight())
-            if n_bytes == self._n_bytes:
-                return context_id, message
-            self._n_bytes = n_bytes

@@ -1,48 +1,63 @@
-"""A storage SCP: pynetdicom's state machine with our socket, reassembly and admission.
+"""A storage SCP: who is admitted, what is negotiated, and what keeps the objects.
 
 The receiver for scanners and the stand-in for a PACS differ in whom they admit, in what they
 negotiate, and in what they do with an object that came whole.
 """
 
 import logging
+import secrets
 import socket
+import ssl
 import threading
+import time
+from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, Final, cast
+from typing import Any, Final, Protocol
 
+from pydicom.uid import UID
 from pynetdicom import AE, evt
-from pynetdicom.dimse_primitives import C_STORE
+from pynetdicom.association import Association
 from pynetdicom.events import Event
 from pynetdicom.presentation import PresentationContext
 
-from dicom_node.admission import Request, Rules, admit
+from appliance import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+from dicom_node.admission import (
+    AllowedPeer,
+    Doors,
+    LastMinute,
+    Pace,
+    Refusal,
+    Request,
+    Rules,
+    admit,
+    plain_address,
+)
+from dicom_node.contract import contract_broken
+from dicom_node.plain import PlainServer, PlainStoring
 from dicom_node.quiet import silence_libraries
+from dicom_node.server_tls import fingerprint
 from dicom_node.spool import Spool
 from dicom_node.status import SUCCESS
-from dicom_node.transfer import Transfer
-from dicom_node.wire import MAXIMUM_PDU_BYTES, NodeHandler, NodeServer, spooling
+from dicom_node.storing import Admitted, Serving, Store
 
 log = logging.getLogger(__name__)
 
+MAXIMUM_PDU_BYTES: Final = 131_072
 ACSE_TIMEOUT_S: Final = 10.0
 NETWORK_TIMEOUT_S: Final = 120.0
 DIMSE_TIMEOUT_S: Final = 30.0
+_LOOK_EVERY_S: Final = 0.1
 _NO_LIMIT: Final = 1_000_000
 """The library counts connections; we count associations, so that silent sockets take no place."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Announced:
-    """What a C-STORE command said about its object."""
-
-    sop_class_uid: str
-    sop_instance_uid: str
-    transfer_syntax_uid: str
+Handlers = Sequence[tuple[evt.EventType, Callable[..., Any]]]
 
 
-Store = Callable[[Announced, Transfer], int]
-"""Keeps an object that came whole, and gives the DIMSE status."""
+class _Server(Protocol):
+    def serve_forever(self, poll_interval: float) -> None: ...
+
+    def shutdown(self) -> None: ...
 
 
 class StorageSCP:
@@ -66,6 +81,10 @@ class StorageSCP:
         Told in one sentence about a request that was not admitted.
     services
         Further DIMSE services: event of the library and its handler.
+    tls
+        None means clear text.
+    doors
+        How many connections may be open.
     """
 
     def __init__(
@@ -78,7 +97,9 @@ class StorageSCP:
         spool: Spool,
         store: Store,
         refused: Callable[[str], None] = log.warning,
-        services: Sequence[tuple[evt.EventType, Callable[..., Any]]] = (),
+        services: Handlers = (),
+        tls: ssl.SSLContext | None = None,
+        doors: Doors = Doors(),  # noqa: B008  a frozen value
     ) -> None:
         self._ae_title = ae_title
         self._socket = listening
@@ -88,31 +109,73 @@ class StorageSCP:
         self._store = store
         self._refused = refused
         self._services = services
-        self._server: NodeServer | None = None
+        self._tls = tls
+        self._doors = doors
+        self._admitted: dict[Association, Admitted] = {}
+        self._began = LastMinute()
+        self._lock = threading.Lock()
+        self._server: _Server | None = None
+        self.words = ""
+        """Something that the technician should know about how it receives, or nothing."""
 
     def start(self) -> None:
         """Take connections."""
         silence_libraries()
         self._spool.join()
-        server = self._entity().make_server(
-            self._socket.getsockname()[:2],
-            evt_handlers=[
-                (evt.EVT_REQUESTED, self._on_requested),
-                (evt.EVT_CONN_CLOSE, self._on_closed),
-                (evt.EVT_C_STORE, self._on_store),
-                (evt.EVT_C_ECHO, lambda _event: SUCCESS),
-                *self._services,
-            ],
-            server_class=type("Server", (NodeServer,), {"listening": self._socket}),
-            request_handler=type("Handler", (NodeHandler,), {"intake": self._spool}),
+        problem = contract_broken()
+        self._server = self._fast_server() if problem is None else self._plain_server(problem)
+        threading.Thread(
+            target=self._server.serve_forever, args=(_LOOK_EVERY_S,), name="scp", daemon=True
+        ).start()
+
+    def _fast_server(self) -> _Server:
+        from dicom_node.server import NodeServer
+
+        return NodeServer(
+            self._entity(),
+            self._socket,
+            handlers=self._handlers(),
+            serving=Serving(
+                intake=self._spool,
+                store=self._store,
+                admitted=self._admitted.get,
+                ended=self._end,
+                refused=self._refused,
+            ),
+            doors=self._doors,
+            tls=self._tls,
+            noticed=self._refused,
         )
-        assert isinstance(server, NodeServer)  # noqa: S101  the class that was asked for
-        self._server = server
-        threading.Thread(target=server.serve_forever, args=(0.1,), name="scp", daemon=True).start()
+
+    def _plain_server(self, problem: str) -> _Server:
+        self.words = f"receives slowly, because {problem}"
+        log.warning("The node receives slowly, because %s.", problem)
+        storing = PlainStoring(self._spool.scratch, self._spool, self._store, opaque_name)
+
+        def on_closed(event: Event) -> None:
+            self._end(event.assoc)
+            if not self._admitted:
+                storing.sweep()
+
+        return PlainServer(
+            self._entity(),
+            self._socket,
+            handlers=[*self._handlers(), storing.handler, (evt.EVT_CONN_CLOSE, on_closed)],
+            tls=self._tls,
+            noticed=self._refused,
+        )
+
+    def _handlers(self) -> Handlers:
+        return [
+            (evt.EVT_REQUESTED, self._on_requested),
+            (evt.EVT_C_ECHO, lambda _event: SUCCESS),
+            *self._services,
+        ]
 
     def stop(self) -> None:
         """Stop listening, abort what is open, and remove what was half received."""
-        self._listening().shutdown()
+        assert self._server is not None, "start() first"  # noqa: S101
+        self._server.shutdown()
         self._spool.leave()
 
     def open_associations(self) -> frozenset[str]:
@@ -121,6 +184,8 @@ class StorageSCP:
 
     def _entity(self) -> AE:
         entity = AE(ae_title=self._ae_title)
+        entity.implementation_class_uid = UID(IMPLEMENTATION_CLASS_UID)
+        entity.implementation_version_name = IMPLEMENTATION_VERSION_NAME
         entity.maximum_pdu_size = MAXIMUM_PDU_BYTES
         entity.maximum_associations = _NO_LIMIT
         entity.acse_timeout = ACSE_TIMEOUT_S
@@ -129,53 +194,62 @@ class StorageSCP:
         entity.supported_contexts = self._contexts
         return entity
 
-    def _listening(self) -> NodeServer:
-        assert self._server is not None, "start() first"  # noqa: S101
-        return self._server
-
     def _on_requested(self, event: Event) -> None:
-        association = event.assoc
-        request = association.requestor.primitive
-        assert request is not None  # noqa: S101  the event says that it came
-        refusal = admit(
+        association: Any = event.assoc
+        primitive = association.requestor.primitive
+        title = primitive.calling_ae_title.strip()
+        address = plain_address(association.requestor.address)
+        with self._lock:
+            decision = self._decide(primitive, title, address, association.dul.socket.socket)
+            if not isinstance(decision, Refusal):
+                self._begin(association, title, decision)
+                return
+        # The library looks at is_rejected after this handler; kill() waits until the PDU is out.
+        association.acse.send_reject(decision.result, decision.source, decision.diagnostic)
+        association.kill()
+        self._refused(f"An association from {address} was rejected: {decision.words}.")
+
+    def _decide(
+        self, primitive: Any, title: str, address: str, peer: object
+    ) -> AllowedPeer | Refusal:
+        open_ones = self._spool.open_associations()
+        return admit(
             Request(
-                calling_ae_title=request.calling_ae_title,
-                called_ae_title=request.called_ae_title,
-                address=association.requestor.address,
+                calling_ae_title=title,
+                called_ae_title=primitive.called_ae_title,
+                address=address,
                 abstract_syntaxes=tuple(
-                    str(one.abstract_syntax) for one in request.presentation_context_definition_list
+                    str(one.abstract_syntax)
+                    for one in primitive.presentation_context_definition_list
                 ),
-                n_open=len(self._spool.open_associations()),
+                n_open=len(open_ones),
+                n_open_of_caller=Counter(open_ones.values())[title],
+                n_last_minute=self._began.count(title, time.monotonic()),
+                certificate=fingerprint(peer),
             ),
             self._rules,
             has_room=self._spool.takes_new(),
         )
-        if refusal is None:
-            self._spool.begin_association(
-                spooling(association).association, scanner=request.calling_ae_title.strip()
-            )
-            return
-        # pynetdicom looks at is_rejected after this handler; kill() waits until the PDU is out.
-        association.acse.send_reject(refusal.result, refusal.source, refusal.diagnostic)
-        association.kill()
-        address = association.requestor.address
-        self._refused(f"An association from {address} was rejected: {refusal.words}.")
 
-    def _on_closed(self, event: Event) -> None:
-        spooling(event.assoc).drop()
-        self._spool.end_association(spooling(event.assoc).association)
+    def _begin(self, association: Any, title: str, peer: AllowedPeer) -> None:
+        now = time.monotonic()
+        name = secrets.token_hex(8)
+        self._began.add(title, now)
+        self._admitted[association] = Admitted(
+            name=name,
+            scanner=title,
+            pace=Pace(peer.limits.maximum_mb_s),
+            ends_at=now + peer.limits.maximum_association_s,
+        )
+        association.opaque_name = name
+        self._spool.begin_association(name, scanner=title)
 
-    def _on_store(self, event: Event) -> int:
-        transfer = spooling(event.assoc).take()
-        request = cast("C_STORE", event.request)
-        try:
-            return self._store(
-                Announced(
-                    sop_class_uid=str(request.AffectedSOPClassUID),
-                    sop_instance_uid=str(request.AffectedSOPInstanceUID),
-                    transfer_syntax_uid=str(event.context.transfer_syntax),
-                ),
-                transfer,
-            )
-        finally:
-            self._spool.close(transfer)
+    def _end(self, association: Association) -> None:
+        admitted = self._admitted.pop(association, None)
+        if admitted is not None:
+            self._spool.end_association(admitted.name)
+
+
+def opaque_name(association: Association) -> str:
+    """Give the opaque name of an association of which a peer asked; empty before its admission."""
+    return str(getattr(association, "opaque_name", ""))

@@ -122,6 +122,11 @@ class Spool:
             os.close(self._owning)
             self._owning = -1
 
+    @property
+    def scratch(self) -> Path:
+        """Folder of this process; what others leave there goes when the process does."""
+        return self._folder()
+
     # Room.
 
     def takes_new(self) -> bool:
@@ -176,12 +181,33 @@ class Spool:
         It keeps its first name until `close`, so that it counts as coming until it is receipted.
         """
         target = self.path(transfer.sha256)
-        try:
-            os.link(transfer.path, target)
-        except FileExistsError:  # of a transfer that was never receipted, or was damaged since
-            transfer.path.replace(target)
+        with self._naming():
+            try:
+                os.link(transfer.path, target)
+            except FileExistsError:  # of a transfer that was never receipted, or was damaged since
+                transfer.path.replace(target)
         fsync_folder(self.instances)
         return target
+
+    def withdraw(self, transfer: Transfer) -> None:
+        """Take back the name of a transfer that could not be receipted, so that it takes no room.
+
+        The same content of another transfer stays: it may be receipted.
+        """
+        target = self.path(transfer.sha256)
+        with self._naming(), contextlib.suppress(FileNotFoundError):
+            if target.samefile(transfer.path):
+                target.unlink()
+
+    @contextlib.contextmanager
+    def _naming(self) -> Iterator[None]:
+        """One thread of one process at a time gives names, or takes them back."""
+        descriptor = os.open(self.instances, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
 
     def close(self, transfer: Transfer) -> None:
         """End a transfer; what was not published is removed."""

@@ -2,7 +2,6 @@
 
 import errno
 import hashlib
-import io
 import os
 import threading
 from collections.abc import Callable
@@ -10,11 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from pydicom.filewriter import write_file_meta_info
-from pynetdicom.dsutils import create_file_meta
-
 from appliance.errors import StorageFull
 from appliance.storage import NO_SPACE_ERRNOS
+from dicom_node.file_meta import file_meta
 from dicom_node.headers import Instance, peek
 
 SYNC_EVERY_BYTES: Final = 64 << 20
@@ -59,17 +56,13 @@ class Transfer:
 
     def begin(self, *, sop_class_uid: str, sop_instance_uid: str, transfer_syntax_uid: str) -> None:
         """Write preamble and file meta information (PS3.10 7.1)."""
-        buffer = io.BytesIO()
-        buffer.write(b"\0" * 128 + b"DICM")
-        write_file_meta_info(
-            buffer,  # type: ignore[arg-type]
-            create_file_meta(
-                sop_class_uid=sop_class_uid,  # type: ignore[arg-type]
-                sop_instance_uid=sop_instance_uid,  # type: ignore[arg-type]
-                transfer_syntax=transfer_syntax_uid,  # type: ignore[arg-type]
-            ),
+        self._write(
+            file_meta(
+                sop_class_uid=sop_class_uid,
+                sop_instance_uid=sop_instance_uid,
+                transfer_syntax_uid=transfer_syntax_uid,
+            )
         )
-        self._write(buffer.getvalue())
 
     def write(self, fragment: bytes | memoryview) -> None:
         """Append a fragment of the data set."""

@@ -87,6 +87,8 @@ class Commitment(Section):
     host: str = ""
     """Where the scanner listens for our answer."""
     port: Port = 104
+    tls: ClientTls | None = None
+    """Of that association; None means clear text."""
     verify: Literal["row", "file", "hash"] = "file"
     """What is looked at before we commit: the receipt, the file and its length, or its content."""
     give_up_s: float = Field(default=86_400.0, gt=0)

@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Callable
+from dataclasses import dataclass, fields
 from typing import Any
 
 from sqlalchemy import Connection, CursorResult, Engine, and_, func, insert, or_, select, update
@@ -10,6 +11,24 @@ from appliance.errors import ApplianceError, LeaseLost
 from appliance.line import Parcel, ParcelClaim, Stage, State
 from appliance.stores.database import READ_ONLY
 from appliance.stores.journal_schema import events, parcels, slides
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PendingParcel:
+    """A parcel that has not arrived yet; times are seconds since the epoch, UTC."""
+
+    parcel_id: str
+    route: str
+    kind: str
+    slide_id: str | None
+    state: State
+    retries: int
+    error: str | None
+    error_code: str | None
+    next_step: str | None
+    next_try_at: float | None
+    created_at: float
+    updated_at: float
 
 
 class Parcels:
@@ -163,6 +182,77 @@ class Parcels:
         with self._reader.connect() as connection:
             return int(connection.scalar(statement) or 0)
 
+    def pending(self, route: str | None = None) -> tuple[PendingParcel, ...]:
+        """Give what has not arrived yet, oldest first: waiting, on its way, or set aside."""
+        columns = [parcels.c[one.name] for one in fields(PendingParcel)]
+        statement = select(*columns).where(parcels.c.state != State.DONE)
+        if route is not None:
+            statement = statement.where(parcels.c.route == route)
+        with self._reader.connect() as connection:
+            rows = connection.execute(statement.order_by(parcels.c.created_at)).mappings().all()
+        return tuple(PendingParcel(**{**row, "state": State(row["state"])}) for row in rows)
+
+    def retry(self, route: str, parcel_id: str = "", *, operator: str) -> int:
+        """Put parcels that wait or were set aside back in the queue now; tell how many.
+
+        Parameters
+        ----------
+        route
+            Only parcels of this route.
+        parcel_id
+            Only this one; empty means all of the route that were set aside or wait.
+        operator
+            Who asks, for the audit event.
+        """
+        chosen = and_(parcels.c.route == route, parcels.c.state.in_((State.ASIDE, State.WAITING)))
+        if parcel_id:
+            chosen = and_(chosen, parcels.c.parcel_id == parcel_id)
+        with self._engine.begin() as connection:
+            rows = connection.execute(
+                update(parcels)
+                .where(chosen)
+                .values(**_ANEW, updated_at=self._clock())
+                .returning(parcels.c.slide_id)
+            ).all()
+            for slide_id in dict.fromkeys(row.slide_id for row in rows):
+                if slide_id is not None:
+                    self._revive_slide(connection, slide_id)
+                words = "A delivery that had not succeeded was put back in the queue."
+                connection.execute(
+                    insert(events).values(
+                        at=self._clock(),
+                        actor=operator,
+                        slide_id=slide_id,
+                        kind="delivery-retry",
+                        text=f"{words} Route {route}.",
+                    )
+                )
+        return len(rows)
+
+    def _revive_slide(self, connection: Connection, slide_id: str) -> None:
+        """Let a slide wait again that was set aside because of its parcels, not by a person."""
+        given_up = select(parcels.c.parcel_id).where(
+            parcels.c.slide_id == slide_id, parcels.c.state == State.ASIDE
+        )
+        if connection.execute(given_up.limit(1)).first() is not None:
+            return
+        connection.execute(
+            update(slides)
+            .where(
+                slides.c.slide_id == slide_id,
+                slides.c.stage == Stage.DELIVER,
+                slides.c.state == State.ASIDE,
+                slides.c.error_code != "set-aside-by-operator",
+            )
+            .values(
+                state=State.WAITING,
+                updated_at=self._clock(),
+                error=None,
+                error_code=None,
+                next_step=None,
+            )
+        )
+
     def retry_slide(self, connection: Connection, slide_id: str) -> None:
         """Put a slide's parcels that were given up or are waiting back in the queue now."""
         connection.execute(
@@ -171,7 +261,7 @@ class Parcels:
                 parcels.c.slide_id == slide_id,
                 parcels.c.state.in_((State.ASIDE, State.WAITING)),
             )
-            .values(state=State.WAITING, attempts=0, next_try_at=None, error=None, error_code=None)
+            .values(**_ANEW)
         )
 
     def finish_slide(self, connection: Connection, slide_id: str) -> None:
@@ -220,6 +310,17 @@ class Parcels:
                 text=words,
             )
         )
+
+
+_ANEW = {
+    "state": State.WAITING,
+    "attempts": 0,
+    "retries": 0,
+    "next_try_at": None,
+    "error": None,
+    "error_code": None,
+    "next_step": None,
+}
 
 
 def error_values(error: ApplianceError) -> dict[str, Any]:

@@ -25,7 +25,7 @@ class FolderRoute:
 
     folder: Path
 
-    def deliver(self, parcel: VerifiedParcel) -> str:
+    def deliver(self, parcel: VerifiedParcel, *, again: bool) -> str:  # noqa: ARG002  no matter
         """Write a parcel; give one sentence on what was done.
 
         Raises

@@ -153,7 +153,15 @@ def test_a_sweep_leaves_a_live_claim_alone(journal: Journal, root: Root) -> None
 
 
 def test_waiting_time_doubles_and_is_capped() -> None:
-    waits = [retry_after_s(retries) for retries in range(30)]
+    waits = [retry_after_s(retries, lambda: 1.0) for retries in range(30)]
     assert waits[:3] == [5.0, 10.0, 20.0]
     assert waits == sorted(waits)
     assert waits[-1] == 600.0
+
+
+def test_waiting_time_is_spread_by_chance_over_all_of_it() -> None:
+    assert retry_after_s(3, lambda: 0.0) == 1.0
+    assert retry_after_s(3, lambda: 0.5) == 20.0
+    waits = [retry_after_s(3) for _ in range(1000)]
+    assert all(1.0 <= wait <= 40.0 for wait in waits)
+    assert min(waits) < 10.0 < 30.0 < max(waits)

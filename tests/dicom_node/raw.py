@@ -43,6 +43,12 @@ class RawScanner:
             last = share >= 1 and number == len(pieces)
             self.wire.sendall(_pdu(piece, command=False, last=last))
 
+    def status(self) -> int:
+        """Read an answer, and give the status in it (PS3.7 E.1)."""
+        answer = self.wire.recv(65_536)
+        at = answer.index(struct.pack("<HHI", 0, 0x0900, 2))
+        return int.from_bytes(answer[at + 8 : at + 10], "little")
+
 
 def _item(kind: int, content: bytes) -> bytes:
     return struct.pack(">BBH", kind, 0, len(content)) + content

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from dicom_node.completeness import Profile, Progress, Receiving, judge, veto
@@ -68,6 +68,11 @@ def test_a_concatenation_is_open_until_its_last_part(order: list[int], n_came: i
     assert (reason is None) == (n_came == 3)
 
 
+def test_a_part_beyond_the_total_does_not_stand_for_one_that_is_missing() -> None:
+    parts = [part(number, n_frames_expected=None) for number in (1, 2, 4)]
+    assert veto(parts, None) == "2 of 3 parts of a level came."
+
+
 def test_a_part_that_came_twice_counts_once() -> None:
     assert veto([part(1), part(1), part(2)], None) == "2 of 3 parts of a level came."
 
@@ -106,3 +111,91 @@ def test_an_operator_overrules_a_veto() -> None:
 def test_doubt_is_a_veto() -> None:
     judgement = judge(receiving(instance(), doubt="Not certain."), QUIET, now=1000.0)
     assert (judgement.progress, judgement.reason) == (Progress.GIVE_UP, "Not certain.")
+
+
+COMMITS = Profile(quiet_s=60.0, commits=True)
+
+
+def test_a_commitment_request_for_all_of_it_completes_a_slide_over_an_open_association() -> None:
+    slide = receiving(instance(), association_open=True, committed=True)
+    assert judge(slide, COMMITS, now=0.0).progress is Progress.COMPLETE
+    assert judge(slide, QUIET, now=0.0).progress is Progress.WAIT
+    uncovered = replace(slide, committed=False)
+    assert judge(uncovered, COMMITS, now=0.0).progress is Progress.WAIT
+
+
+def test_a_commitment_request_without_the_base_completes_nothing() -> None:
+    level = instance(is_resampled=True)
+    slide = receiving(level, instance(flavour="LABEL"), committed=True)
+    assert judge(slide, COMMITS, now=0.0).progress is Progress.WAIT
+    assert judge(slide, COMMITS, now=60.0).progress is Progress.COMPLETE
+
+
+@st.composite
+def slides_with_something_missing(draw: st.DrawFn) -> list[Instance]:
+    """Objects of a slide in any order, of which at least one that belongs to it did not come."""
+    n_parts = draw(st.integers(2, 5))
+    totals = draw(st.booleans())
+    frames = draw(st.booleans()) or not totals
+    parts = [
+        instance(
+            sop_instance_uid=f"1.{number}",
+            concatenation_uid="1.9",
+            part=number,
+            parts=n_parts if totals else None,
+            n_frames=4,
+            n_frames_expected=4 * n_parts if frames else None,
+        )
+        for number in range(1, n_parts + 1)
+    ]
+    missing = draw(st.sets(st.integers(0, n_parts - 1), min_size=1))
+    came = [one for number, one in enumerate(parts) if number not in missing]
+    others = [
+        instance(sop_instance_uid="2.1", is_resampled=True, n_frames=4, n_frames_expected=4),
+        instance(sop_instance_uid="2.2", flavour="LABEL"),
+        instance(sop_instance_uid="2.3", flavour="OVERVIEW"),
+    ]
+    some = draw(st.lists(st.sampled_from(others), unique=True))
+    again = draw(st.lists(st.sampled_from(came), max_size=2)) if came else []
+    assume(came)
+    return draw(st.permutations([*came, *some, *again]))
+
+
+@given(
+    instances=slides_with_something_missing(),
+    now=st.floats(0, 1e9),
+    expects=st.lists(st.sampled_from(["VOLUME", "LABEL"]), max_size=2),
+    commits=st.booleans(),
+    committed=st.booleans(),
+    open_=st.booleans(),
+)
+def test_a_slide_with_a_part_missing_is_never_complete(
+    *,
+    instances: list[Instance],
+    now: float,
+    expects: list[str],
+    commits: bool,
+    committed: bool,
+    open_: bool,
+) -> None:
+    profile = Profile(quiet_s=60.0, expects=tuple(expects), commits=commits)
+    slide = receiving(*instances, association_open=open_, committed=committed)
+    assert judge(slide, profile, now=now).progress is not Progress.COMPLETE
+
+
+@given(
+    order=st.permutations(
+        [part(1), part(2), part(3), instance(is_resampled=True), instance(flavour="LABEL")]
+    ),
+    n_came=st.integers(1, 5),
+    now=st.floats(0, 1000),
+    committed=st.booleans(),
+    open_=st.booleans(),
+)
+def test_the_order_in_which_objects_came_changes_no_judgement(
+    *, order: list[Instance], n_came: int, now: float, committed: bool, open_: bool
+) -> None:
+    came = order[:n_came]
+    slide = receiving(*came, association_open=open_, committed=committed)
+    sorted_ = replace(slide, instances=sorted(came, key=str))
+    assert judge(slide, COMMITS, now=now) == judge(sorted_, COMMITS, now=now)

@@ -20,9 +20,10 @@ from appliance.stores.database import open_engine
 from appliance.stores.journal import Journal
 from dicom_node.deliver import Carrier, Deliverer, carrier_of
 from dicom_node.peer import ArchivePeer
-from dicom_node.routes.dimse import DimseRoute
+from dicom_node.routes.dicom import DicomRoute
 from dicom_node.routes.folder import FolderRoute
-from dicom_node.sender import Endpoint
+from dicom_node.sender import Endpoint, send
+from dicom_node.status import PeerFailed, check_answer
 from tests.dicom_node.conftest import wait_until
 from tests.dicom_node.objects import Image, data_set_offset, write
 
@@ -298,7 +299,8 @@ def test_a_peer_that_does_not_know_us_sets_the_parcel_aside(dimse: Line, tmp_pat
         called_ae_title="ARCHIVE",
         calling_ae_title="COVERSLIP",
     )
-    line = replace(dimse, carrier=DimseRoute(endpoint=endpoint))
+    carrier = DicomRoute(name="PACS", send=lambda files: send(files, endpoint))
+    line = replace(dimse, carrier=carrier)
     line.hand_over(_report(tmp_path)[1], kind="report", file_kind="SR")
     line.deliverer().step()
     assert line.status().state is State.ASIDE
@@ -309,7 +311,7 @@ def test_a_peer_that_does_not_know_us_sets_the_parcel_aside(dimse: Line, tmp_pat
 class Dying:
     """A carrier that is killed over every parcel."""
 
-    def deliver(self, parcel: object) -> str:
+    def deliver(self, parcel: object, *, again: bool) -> str:
         raise MemoryError
 
 
@@ -343,14 +345,15 @@ def test_a_route_without_a_way_is_a_settings_error(tmp_path: Path) -> None:
 
 
 def test_statuses_are_sorted_by_what_happens_next() -> None:
-    from dicom_node.status import check_answer
-
     check_answer(0x0000)
     check_answer(0xB000)
-    for later in (None, 0xA700, 0xA702):
-        with pytest.raises(PeerUnavailable):
+    for later in (None, 0xA700, 0xA702, 0x0213):
+        with pytest.raises(PeerUnavailable) as raised:
             check_answer(later)
-    for never in (0xA900, 0xC000, 0x0122, 0x0110):
+        assert not isinstance(raised.value, PeerFailed)
+    with pytest.raises(PeerFailed):
+        check_answer(0x0110)
+    for never in (0xA900, 0xC000, 0x0122, 0x0111, 0x0124):
         with pytest.raises(DeliveryRefused):
             check_answer(never)
 

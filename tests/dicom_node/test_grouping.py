@@ -41,6 +41,7 @@ SOME = st.lists(
         container_issuer=CHOICE([None, "lab"]),
         flavour=CHOICE(["VOLUME", "LABEL", "OVERVIEW"]),
         acquired=CHOICE([None, "2026", "2027"]),
+        is_resampled=st.booleans(),
     ),
     min_size=1,
     max_size=8,
@@ -57,6 +58,24 @@ def test_the_order_of_arrival_does_not_matter(instances: list[Instance], random:
     shuffled = list(ordered)
     random.shuffle(shuffled)  # type: ignore[attr-defined]
     assert group(ordered) == group(shuffled)
+
+
+@given(SOME, st.randoms(use_true_random=False))
+def test_the_numbers_that_objects_got_on_arrival_do_not_matter(
+    instances: list[Instance], random: object
+) -> None:
+    named = [replace(one, sop_instance_uid=f"1.{n}") for n, one in enumerate(instances)]
+    shuffled = list(named)
+    random.shuffle(shuffled)  # type: ignore[attr-defined]
+    assert slides_of(named) == slides_of(shuffled)
+
+
+def slides_of(instances: list[Instance]) -> set[tuple[frozenset[str], str | None]]:
+    """What grouping makes of objects that came in this order."""
+    return {
+        (frozenset(one.instance.sop_instance_uid for one in each.arrivals), each.doubt)
+        for each in group(arrivals(*instances))
+    }
 
 
 @given(SOME)
@@ -127,3 +146,24 @@ def test_a_nameless_object_that_fits_two_slides_is_doubtful() -> None:
 def test_a_nameless_label_alone_is_doubtful() -> None:
     (found,) = group(arrivals(instance(container_identifier=None, flavour="LABEL")))
     assert found.doubt is not None
+
+
+def test_nameless_levels_with_a_frame_of_reference_each_are_one_slide() -> None:
+    base = instance(container_identifier=None, frame_of_reference_uid="1.5.1")
+    level = replace(base, frame_of_reference_uid="1.5.2", is_resampled=True)
+    (found,) = group(arrivals(base, level))
+    assert found.doubt is None
+
+
+def test_two_nameless_bases_in_one_series_are_doubtful() -> None:
+    base = instance(container_identifier=None, frame_of_reference_uid="1.5.1")
+    (found,) = group(arrivals(base, replace(base, frame_of_reference_uid="1.5.2")))
+    assert found.doubt is not None
+
+
+def test_two_slides_in_one_series_are_told_apart_by_their_containers() -> None:
+    some = [instance(), instance(flavour="LABEL"), instance(is_resampled=True)]
+    others = [replace(one, container_identifier="B") for one in some]
+    found = group(arrivals(*some, *others))
+    assert [len(one.arrivals) for one in found] == [3, 3]
+    assert [one.doubt for one in found] == [None, None]

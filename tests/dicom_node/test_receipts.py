@@ -1,10 +1,16 @@
 """The receipts store: its schema, and what it promises."""
 
+import multiprocessing
+import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from sqlalchemy import inspect
+from sqlalchemy import UniqueConstraint, inspect
 
+from appliance.errors import TransientError
+from appliance.stores import database
+from appliance.stores.commitments import Commitments, Reference
 from appliance.stores.database import open_engine
 from appliance.stores.receipts import Receipt, Receipts
 from appliance.stores.receipts_schema import metadata
@@ -49,8 +55,9 @@ def test_the_migration_makes_the_tables_of_the_schema(tmp_path: Path) -> None:
         made = {tuple(one["column_names"]) for one in found.get_indexes(table.name)}
         wanted = {tuple(column.name for column in one.columns) for one in table.indexes}
         assert made == wanted
-    unique = found.get_unique_constraints("instance")
-    assert [one["column_names"] for one in unique] == [["sop_instance_uid", "sha256"]]
+        unique = {tuple(one["column_names"]) for one in found.get_unique_constraints(table.name)}
+        constraints = [one for one in table.constraints if isinstance(one, UniqueConstraint)]
+        assert unique == {tuple(column.name for column in one.columns) for one in constraints}
 
 
 def test_the_same_receipt_is_committed_once(receipts: Receipts) -> None:
@@ -59,6 +66,118 @@ def test_the_same_receipt_is_committed_once(receipts: Receipts) -> None:
     assert receipts.add(receipt(sha256="bb"))
     assert len(receipts.of_study("1.9")) == 2
     assert receipts.hashes() == {"aa", "bb"}
+
+
+def test_receipts_that_wait_together_are_committed_together_and_each_once(
+    receipts: Receipts,
+) -> None:
+    some = [receipt(f"1.{n % 20}", f"{n % 20:02}") for n in range(60)]
+    new: list[bool] = []
+    threads = [
+        threading.Thread(target=lambda one=one: new.append(receipts.add(one))) for one in some
+    ]
+    with receipts._writer._turn:  # all of them queue up meanwhile
+        for thread in threads:
+            thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(new) == [False] * 40 + [True] * 20
+    assert len(receipts.of_study("1.9")) == 20
+
+
+def test_a_receipt_that_cannot_be_stored_spoils_no_other(receipts: Receipts) -> None:
+    bad = replace(receipt("1.66"), facts=object())  # type: ignore[arg-type]
+    some = [receipt(f"1.{n}", f"{n:02}") for n in range(5)]
+    failed: list[str] = []
+
+    def add(one: Receipt) -> None:
+        try:
+            receipts.add(one)
+        except Exception:  # noqa: BLE001  whatever the driver says
+            failed.append(one.sop_instance_uid)
+
+    threads = [threading.Thread(target=add, args=(one,)) for one in [*some[:2], bad, *some[2:]]]
+    with receipts._writer._turn:
+        for thread in threads:
+            thread.start()
+    for thread in threads:
+        thread.join()
+    assert failed == ["1.66"]
+    assert {one.receipt.sop_instance_uid for one in receipts.of_study("1.9")} == {
+        one.sop_instance_uid for one in some
+    }
+
+
+def _add_many(url: str, first: int) -> None:
+    receipts = Receipts(open_engine(url, store="receipts"))
+    for number in range(first, first + 40):
+        receipts.add(receipt(f"1.{number}", f"{number:02}"))
+
+
+def test_several_processes_add_receipts_at_once(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/receipts.db"
+    receipts = Receipts(open_engine(url, store="receipts"))
+    spawning = multiprocessing.get_context("spawn")
+    processes = [spawning.Process(target=_add_many, args=(url, first)) for first in (0, 20, 40)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(60)
+        assert process.exitcode == 0
+    assert len(receipts.of_study("1.9")) == 80
+
+
+def test_a_locked_store_commits_nothing_and_takes_receipts_again_afterwards(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "BUSY_TIMEOUT_MS", 50)
+    url = f"sqlite:///{tmp_path}/receipts.db"
+    receipts = Receipts(open_engine(url, store="receipts"))
+    assert receipts.add(receipt("1.1"))
+    with open_engine(url, store="receipts").begin(), pytest.raises(TransientError):
+        receipts.add(receipt("1.2"))
+    assert not receipts.known("1.2", "aa")
+    assert receipts.add(receipt("1.2"))
+
+
+def test_what_was_purged_is_not_known_and_is_no_file_to_keep(receipts: Receipts) -> None:
+    receipts.add(receipt())
+    with receipts._engine.begin() as connection:
+        connection.exec_driver_sql("update instance set purged_at = 1.0")
+    assert not receipts.known("1.2", "aa")
+    assert receipts.hashes() == frozenset()
+    put: list[bool] = []
+    receipts.restore(receipt(), lambda: put.append(True))
+    assert put == [True]
+    assert receipts.known("1.2", "aa")
+    assert receipts.hashes() == {"aa"}
+
+
+def test_a_request_covers_what_it_names_and_nothing_more(receipts: Receipts) -> None:
+    commitments = Commitments(receipts._engine)
+    for uids in (["1.1"], ["1.2", "1.3"]):
+        references = [Reference(sop_class_uid="1", sop_instance_uid=uid) for uid in uids]
+        assert commitments.ask(
+            references, transaction_uid=uids[0], calling_ae_title="S", association="a"
+        )
+    assert commitments.covers({"1.2", "1.3"}, "S")
+    assert commitments.covers({"1.3"}, "S")
+    assert not commitments.covers({"1.1", "1.2"}, "S")  # no single request names both
+    assert not commitments.covers({"1.2"}, "OTHER")
+    assert not commitments.covers(set(), "S")
+
+
+def test_a_request_for_thousands_of_objects_is_one_request(receipts: Receipts) -> None:
+    commitments = Commitments(receipts._engine)
+    uids = [f"1.{n}" for n in range(2000)]
+    references = [Reference(sop_class_uid="1", sop_instance_uid=uid) for uid in uids]
+    commitments.ask(references, transaction_uid="9", calling_ae_title="S", association="a")
+    assert commitments.covers(uids, "S")
+    (asked,) = commitments.asked()
+    assert list(asked.reasons) == references
+    commitments.decide(asked, dict.fromkeys(references, 0x0112))
+    (due,) = commitments.due()
+    assert set(due.reasons.values()) == {0x0112}
 
 
 def test_sealing_twice_gives_the_same_objects(receipts: Receipts) -> None:

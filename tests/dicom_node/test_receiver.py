@@ -251,8 +251,9 @@ def test_a_uid_that_walks_out_of_the_folder_is_never_written(
 ) -> None:
     wire = RawScanner(hospital.port)
     wire.start_store(write(Image(), tmp_path), uid="../../../../EVIL", share=1.0)
-    wait_until(lambda: not hospital.node.scp.open_associations())
+    assert wire.status() == 0x0117
     wire.close()
+    wait_until(lambda: not hospital.node.scp.open_associations())
     wait_until(lambda: hospital.partial_files() == [])
     assert hospital.stored_files() == []
     assert not any("EVIL" in one.name for one in hospital.folder.rglob("*"))

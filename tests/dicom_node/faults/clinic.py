@@ -161,12 +161,24 @@ class Clinic:
             return False
         return stat.rpartition(")")[2].split()[0] != "Z"
 
+    def listeners(self) -> list[int]:
+        """Give the process ids of the node's further listeners."""
+        return [int(path.name) for path in Path("/proc").glob("[0-9]*") if self._is_listener(path)]
+
+    def _is_listener(self, process: Path) -> bool:
+        try:
+            session = (process / "stat").read_text().rpartition(")")[2].split()[3]
+            words = (process / "cmdline").read_text()
+        except OSError:
+            return False
+        return int(session) == self.pid and "spawn_main" in words
+
     def operate(self, action: str, slide_id: str = "") -> dict[str, Any]:
         """Do what an operator does at the control socket."""
         return call(self.root.socket("node"), action, slide_id=slide_id)
 
     def kill(self) -> None:
-        """Kill the node with SIGKILL, and wait until it is gone."""
+        """Kill the node with SIGKILL, and wait until it is gone; its listeners follow it."""
         os.kill(self.pid, signal.SIGKILL)
         self.await_death()
 

@@ -35,9 +35,11 @@ def make_clinic(tmp_path: Path, forge: Forge) -> Iterator[Callable[..., Clinic]]
             one.kill()
 
 
-@pytest.fixture
-def clinic(make_clinic: Callable[..., Clinic]) -> Clinic:
-    """A clinic with a node that listens."""
-    one = make_clinic()
+@pytest.fixture(scope="module")
+def shared_clinic(tmp_path_factory: pytest.TempPathFactory, forge: Forge) -> Iterator[Clinic]:
+    """A clinic with a node that listens; every test of a module meets the same one."""
+    one = Clinic(tmp_path_factory.mktemp("clinic"), forge, expects=("VOLUME", "LABEL"), quiet_s=60)
     one.start()
-    return one
+    yield one
+    assert one.is_alive(), "a test has ended the node"
+    one.kill()

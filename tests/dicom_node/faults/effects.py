@@ -22,7 +22,9 @@ Watch = Callable[[str, str], None]
 """Told the name of an effect, and whether it comes or was."""
 
 _BY_DESCRIPTOR: Final = ("fsync", "fdatasync", "write", "writev", "pwrite", "ftruncate")
-_BY_PATH: Final = ("open", "rename", "replace", "link", "unlink", "remove", "mkdir")
+_NAMING: Final = ("rename", "replace", "link")
+"""By which of them a file gets a name is all one."""
+_BY_PATH: Final = ("open", "unlink", "remove", "mkdir", *_NAMING)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +88,7 @@ def _wrapped(function: Any, named: Callable[..., str | None], watch: Watch) -> A
 def _descriptor_named(name: str, root: Path) -> Callable[..., str | None]:
     def named(descriptor: int, *_: Any, **__: Any) -> str | None:
         try:
-            place = _place(os.readlink(f"/proc/self/fd/{descriptor}"), root)
+            place = _place(str(Path(f"/proc/self/fd/{descriptor}").readlink()), root)
         except OSError:
             return None
         return None if place is None else f"{name} {place}"
@@ -99,10 +101,10 @@ def _path_named(name: str, root: Path) -> Callable[..., str | None]:
         if name == "open" and not (others and others[0] & os.O_CREAT):
             return None
         places = [_place(os.fspath(path), root) if isinstance(path, str | os.PathLike) else None]
-        if name in ("rename", "replace", "link"):
+        if name in _NAMING:
             places.append(_place(os.fspath(others[0]), root))
         told = [one for one in places if one is not None]
-        return f"{name} {' '.join(told)}" if told else None
+        return f"{'name' if name in _NAMING else name} {' '.join(told)}" if told else None
 
     return named
 

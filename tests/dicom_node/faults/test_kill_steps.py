@@ -16,7 +16,7 @@ from tests.dicom_node.faults.slides import label, slide_of, volume
 DURABLE = (
     "write spool/incoming/*",
     "fsync spool/incoming/*",
-    "rename spool/incoming/* spool/instances/*",
+    "name spool/incoming/* spool/instances/*",
     "fsync spool/instances",
     "commit receipts",
     "send",
@@ -93,7 +93,7 @@ def test_a_node_killed_at_any_step_of_assembling_puts_the_slide_on_the_line_once
 ) -> None:
     _, assembling = _rehearse(clinic, tmp_path)
     deaths = [one for one in _deaths(assembling) if one.n == 1 and _is_telling(one)]
-    assert {one.effect for one in deaths} >= {"link spool/instances/* original/*", "fsync original"}
+    assert {one.effect for one in deaths} >= {"name spool/instances/* original/*", "fsync original"}
     _die_of_each(clinic, tmp_path, deaths)
 
 
@@ -124,7 +124,7 @@ def _deaths(effects: Sequence[str]) -> list[Death]:
 
 def _is_telling(death: Death) -> bool:
     """Leave out what is the same moment as before the next effect, but where it may matter."""
-    return death.when == BEFORE or death.effect.startswith(("commit", "rename"))
+    return death.when == BEFORE or death.effect.startswith(("commit", "name"))
 
 
 def _die_of_each(clinic: Clinic, folder: Path, deaths: Sequence[Death]) -> None:
@@ -158,5 +158,3 @@ def _recover(clinic: Clinic, checks: Checks, left: Sequence[Sent]) -> None:
 def _last(lines: Sequence[str], line: str) -> int:
     """Where a line comes last."""
     return len(lines) - 1 - list(reversed(lines)).index(line)
-
-

@@ -1,0 +1,81 @@
+"""Our receiver with a writer that neither forces to disk nor hashes, as DCMTK's does.
+
+The product has no setting for this. It shows what the wire costs, apart from what the promise of a
+success status costs. Usage: `plain_writer.py PORT FOLDER`.
+"""
+
+import secrets
+import signal
+import sys
+from pathlib import Path
+
+from dicom_node.admission import Rules
+from dicom_node.contexts import scanner_contexts
+from dicom_node.listening import listen
+from dicom_node.scp import StorageSCP
+from dicom_node.spool import Spool
+from dicom_node.status import SUCCESS
+from dicom_node.transfer import Announced, Transfer
+
+
+class _NoDigest:
+    def update(self, fragment: object) -> None:
+        pass
+
+    def hexdigest(self) -> str:
+        return ""
+
+
+class PlainTransfer(Transfer):
+    """Writes, and nothing else."""
+
+    def __init__(self, *arguments: object, **named: object) -> None:
+        super().__init__(*arguments, **named)
+        self._digest = _NoDigest()
+        self._unsynced_bytes = -(1 << 60)
+
+    def make_durable(self) -> None:
+        """Only close the file."""
+        self._close()
+
+
+class PlainSpool(Spool):
+    """A spool of such transfers."""
+
+    def open(self, *, association: str, scanner: str) -> Transfer:
+        """Begin one."""
+        return PlainTransfer(
+            self.scratch / f"{association}.{secrets.token_hex(8)}.part",
+            association=association,
+            scanner=scanner,
+            hard_free=self.has_room,
+        )
+
+
+def main(port: int, folder: Path) -> None:
+    """Receive until told to stop."""
+    spool = PlainSpool(folder, soft_free_bytes=0, hard_free_bytes=0, free_bytes=lambda _: 1)
+    stored = folder / "stored"
+    stored.mkdir()
+
+    def store(announced: Announced, transfer: Transfer) -> int:
+        transfer.make_durable()
+        transfer.path.rename(stored / f"{announced.sop_instance_uid}.dcm")
+        return SUCCESS
+
+    scp = StorageSCP(
+        ae_title="BENCH",
+        listening=listen("127.0.0.1", port),
+        rules=Rules(ae_title="BENCH", peers=None, maximum_associations=64),
+        contexts=scanner_contexts(),
+        spool=spool,
+        store=store,
+    )
+    spool.own()
+    scp.start()
+    signal.sigwait({signal.SIGTERM, signal.SIGINT})
+    scp.stop()
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), Path(sys.argv[2]))

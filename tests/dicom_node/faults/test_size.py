@@ -1,0 +1,84 @@
+"""Objects larger than 32 bits can count are kept whole, and cost no more memory than small ones."""
+
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.dicom_node.faults import giants
+from tests.dicom_node.faults.checks import Checks
+from tests.dicom_node.faults.clinic import Clinic
+from tests.dicom_node.faults.giants import Giant
+from tests.dicom_node.faults.speaker import Context, Speaker
+from tests.dicom_node.objects import Image
+
+MIB = 1 << 20
+GREATER_MEMORY_MIB = 20
+"""By so much a giant may need more memory than an object of 10 MiB."""
+
+
+def native_above_2_31(image: Image) -> Giant:
+    return giants.native(image, frames=11, side_px=8192)
+
+
+def encapsulated_above_4_gib(image: Image) -> Giant:
+    return giants.encapsulated(image, frames=5, frame_bytes=900 * MIB)
+
+
+@pytest.fixture
+def clinic(make_clinic: Callable[..., Clinic]) -> Iterator[Clinic]:
+    """A clinic that leaves no gigabytes behind."""
+    one = make_clinic(expects=("VOLUME",))
+    one.start()
+    yield one
+    one.kill()
+    shutil.rmtree(one.root.path)
+
+
+@pytest.mark.parametrize(
+    ("make", "above_bytes"),
+    [(native_above_2_31, 1 << 31), (encapsulated_above_4_gib, 1 << 32)],
+    ids=["native above 2^31", "encapsulated above 4 GiB"],
+)
+def test_a_giant_is_kept_whole_and_walks_on_in_the_memory_of_a_small_object(
+    clinic: Clinic, make: Callable[[Image], Giant], above_bytes: int
+) -> None:
+    small = giants.encapsulated(Image(), frames=2, frame_bytes=5 * MIB)
+    giant = make(Image())
+    assert giant.size_bytes > above_bytes
+    checks = Checks(clinic)
+    assert _store(clinic, small) == 0
+    checks.await_line()
+    peak_small_mib = _peak_mib(clinic)
+    assert _store(clinic, giant) == 0
+    checks.await_line()
+    peak_giant_mib = _peak_mib(clinic)
+    sys.stdout.write(
+        f"peak RSS {peak_small_mib:.0f} MiB with 10 MiB, {peak_giant_mib:.0f} MiB with "
+        f"{giant.size_bytes / MIB:.0f} MiB\n"
+    )
+    assert peak_giant_mib < peak_small_mib + GREATER_MEMORY_MIB
+    checks.promises()
+    checks.line()
+
+
+def _store(clinic: Clinic, giant: Giant) -> int | None:
+    clinic.ledger.sends(giant)
+    with Speaker(clinic.port, timeout_s=120) as speaker:
+        speaker.accepted(Context(syntaxes=(giant.transfer_syntax,)))
+        status = giants.send(giant, speaker)
+        assert speaker.release()
+    clinic.ledger.hears_success(giant)
+    return status
+
+
+def _peak_mib(clinic: Clinic) -> float:
+    """Peak resident memory of all processes of the node since they started."""
+    peaks = []
+    for pid in (clinic.pid, *clinic.listeners()):
+        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                peaks.append(int(line.split()[1]) / 1024)
+    return max(peaks)
