@@ -1,12 +1,14 @@
 """Our receiver with a writer that neither forces to disk nor hashes, as DCMTK's does.
 
 The product has no setting for this. It shows what the wire costs, apart from what the promise of a
-success status costs. Usage: `plain_writer.py PORT FOLDER`.
+success status costs; each part of that can be added. Usage: `plain_writer.py PORT FOLDER [hash]
+[fsync]`.
 """
 
 import secrets
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from dicom_node.admission import Rules
@@ -27,16 +29,25 @@ class _NoDigest:
 
 
 class PlainTransfer(Transfer):
-    """Writes, and nothing else."""
+    """Writes, and does only what is asked of it besides."""
 
-    def __init__(self, *arguments: object, **named: object) -> None:
-        super().__init__(*arguments, **named)
-        self._digest = _NoDigest()
-        self._unsynced_bytes = -(1 << 60)
+    promises: frozenset[str] = frozenset()
+
+    def __init__(
+        self, path: Path, *, association: str, scanner: str, hard_free: Callable[[], bool]
+    ) -> None:
+        super().__init__(path, association=association, scanner=scanner, hard_free=hard_free)
+        if "hash" not in self.promises:
+            self._digest = _NoDigest()  # type: ignore[assignment]
+        if "fsync" not in self.promises:
+            self._unsynced_bytes = -(1 << 60)
 
     def make_durable(self) -> None:
-        """Only close the file."""
-        self._close()
+        """Close the file."""
+        if "fsync" in self.promises:
+            super().make_durable()
+        else:
+            self._close()
 
 
 class PlainSpool(Spool):
@@ -52,8 +63,9 @@ class PlainSpool(Spool):
         )
 
 
-def main(port: int, folder: Path) -> None:
+def main(port: int, folder: Path, promises: frozenset[str]) -> None:
     """Receive until told to stop."""
+    PlainTransfer.promises = promises
     spool = PlainSpool(folder, soft_free_bytes=0, hard_free_bytes=0, free_bytes=lambda _: 1)
     stored = folder / "stored"
     stored.mkdir()
@@ -78,4 +90,4 @@ def main(port: int, folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), Path(sys.argv[2]))
+    main(int(sys.argv[1]), Path(sys.argv[2]), frozenset(sys.argv[3:]))

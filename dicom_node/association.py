@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
+from pydicom.uid import UID
 from pynetdicom import _config, evt
 from pynetdicom.association import Association
 from pynetdicom.dimse import DIMSEServiceProvider
@@ -15,13 +16,15 @@ from pynetdicom.pdu_primitives import SCP_SCU_RoleSelectionNegotiation
 from pynetdicom.presentation import PresentationContext, build_context
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
+from appliance import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from appliance.errors import ApplianceError, DeliveryRefused, PeerUnavailable
 from appliance.settings import ClientTls, Peer
 from dicom_node.client_tls import ClientContext, client_context
+from dicom_node.pdata import MAXIMUM_PDU_BYTES
 from dicom_node.quiet import silence_libraries
 from dicom_node.requestor import adopt
 from dicom_node.status import PeerFailed, check_answer, rejection
-from dicom_node.wire import MAXIMUM_PDU_BYTES, Client
+from dicom_node.wire import Client
 
 CONNECT_TIMEOUT_S: Final = 10.0
 ANSWER_TIMEOUT_S: Final = 300.0
@@ -165,6 +168,8 @@ def _entity(
     silence_libraries()
     _config.STORE_SEND_CHUNKED_DATASET = True
     entity = Client(ae_title=endpoint.calling_ae_title)
+    entity.implementation_class_uid = UID(IMPLEMENTATION_CLASS_UID)
+    entity.implementation_version_name = IMPLEMENTATION_VERSION_NAME
     entity.connection_timeout = CONNECT_TIMEOUT_S
     entity.acse_timeout = CONNECT_TIMEOUT_S
     entity.dimse_timeout = ANSWER_TIMEOUT_S

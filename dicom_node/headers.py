@@ -17,12 +17,15 @@ from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.filereader import read_partial
 from pydicom.multival import MultiValue
 from pydicom.tag import BaseTag
+from pydicom.uid import UID
 
 from appliance.errors import InvalidInstance
 
 _PIXELS: Final = frozenset({0x7FE00008, 0x7FE00009, 0x7FE00010})
 _LARGEST_ELEMENT_BYTES: Final = 512 << 20
 """No element before the pixel data is larger: the per-frame groups of 126,280 frames fit."""
+_LARGEST_READ_BYTES: Final = 1 << 20
+"""Larger values, which nothing here needs, stay in the file; sequences are read all the same."""
 _UNDEFINED: Final = 0xFFFFFFFF
 _ITEM: Final = b"\xfe\xff\x00\xe0"
 _SEQUENCE_END: Final = b"\xfe\xff\xdd\xe0"
@@ -86,9 +89,11 @@ def read_header(path: Path) -> Header:
         It is no DICOM file, or lacks what every instance must have.
     """
     pixels_at_bytes: int | None = None
+    is_implicit: bool | None = None
 
-    def at_pixels(tag: BaseTag, _vr: str | None, length: int) -> bool:
-        nonlocal pixels_at_bytes
+    def at_pixels(tag: BaseTag, vr: str | None, length: int) -> bool:
+        nonlocal pixels_at_bytes, is_implicit
+        is_implicit = vr is None
         if tag in _PIXELS:
             pixels_at_bytes = -1
             return True
@@ -97,10 +102,12 @@ def read_header(path: Path) -> Header:
         return False
 
     with path.open("rb") as file, pydicom_door():
-        dataset = read_partial(file, stop_when=at_pixels)
+        dataset = read_partial(file, stop_when=at_pixels, defer_size=_LARGEST_READ_BYTES)
         if pixels_at_bytes is not None:
             pixels_at_bytes = file.tell()
         instance = _instance(dataset)
+        if is_implicit != UID(instance.transfer_syntax_uid).is_implicit_VR:  # pydicom would guess
+            raise InvalidInstance("The object is not encoded as its transfer syntax says.")
     return Header(instance=instance, dataset=dataset, pixels_at_bytes=pixels_at_bytes)
 
 
@@ -156,6 +163,10 @@ def pydicom_door() -> Iterator[None]:
     try:
         yield
     except _FOREIGN as error:
+        raise InvalidInstance("The object cannot be read as DICOM.") from error
+    except OSError as error:
+        if error.errno is not None:  # of the disk; pydicom's own have no number
+            raise
         raise InvalidInstance("The object cannot be read as DICOM.") from error
 
 
@@ -246,7 +257,7 @@ def _count_fragments(file: BinaryIO, size_bytes: int) -> int:
     while True:
         start = file.read(_ELEMENT_HEADER_BYTES)
         length = int.from_bytes(start[4:], "little")
-        if start[:4] == _SEQUENCE_END:
+        if start[:4] == _SEQUENCE_END and len(start) == _ELEMENT_HEADER_BYTES:
             return items - 1
         if start[:4] != _ITEM or file.tell() + length > size_bytes:
             raise InvalidInstance("The object was cut off before the end of its pixel data.")

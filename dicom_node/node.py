@@ -24,7 +24,7 @@ from dicom_node.arrivals import DAEMON, Arrivals, Scanner
 from dicom_node.assemble import Assemble
 from dicom_node.commitment.answerer import CommitmentAnswerer
 from dicom_node.completeness import Profile
-from dicom_node.dicomweb.process import open_web
+from dicom_node.dicomweb.process import open_web, publish_port
 from dicom_node.listeners import Listeners
 from dicom_node.listening import listen
 from dicom_node.purging import Purge
@@ -38,6 +38,8 @@ PORT_FILE: Final = "node.port"
 """In `run/`: the port that the node is bound to, for a settings file that asks for port 0."""
 
 _SWEEP_EVERY_S: Final = 5.0
+_REST: Final = 4.0
+_LONGEST_REST_S: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,13 +162,15 @@ def run(settings: Settings) -> int:
     node = build(settings, journal)
     web = open_web(settings)
     port = node.start()
+    if web is not None:
+        publish_port(node.root, web)
     listeners = Listeners(settings, node.receiving.listening, [] if web is None else [web])
     daemon = Daemon(
         name=DAEMON,
         settings=settings,
         journal=journal,
         steps=[
-            node.arrivals.step,
+            _Unhurried(node.arrivals.step),
             node.worker.step,
             node.answerer.decide,
             node.answerer.answer,
@@ -267,6 +271,27 @@ def _purge(
             one.ae_title.strip() for one in settings.scanners if one.also_archived_by_scanner
         },
     )
+
+
+class _Unhurried:
+    """Takes a step that reads much, and rests long enough to need a fifth of a core at most.
+
+    A study is read as a whole at every look; while a thousand objects of it come in, the core is
+    better left to those who receive them.
+    """
+
+    def __init__(self, step: Callable[[], bool]) -> None:
+        self._step = step
+        self._rests_until = 0.0
+
+    def __call__(self) -> bool:
+        began = time.monotonic()
+        if began < self._rests_until:
+            return False
+        again = self._step()
+        ended = time.monotonic()
+        self._rests_until = ended + min(_REST * (ended - began), _LONGEST_REST_S)
+        return again
 
 
 class _Sweep:

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+MAXIMUM_PDU_BYTES: Final = 131_072
+"""What we announce as the longest P-DATA-TF that we take (PS3.8 D.1)."""
 P_DATA_TF: Final = 0x04
 COMMAND: Final = 0x01
 LAST: Final = 0x02

@@ -23,12 +23,11 @@ from pynetdicom.transport import AddressInformation, AssociationServer, Associat
 
 from appliance.daemon import describe
 from dicom_node.connection import Bell, Connection, PeerGone, TooSlow
-from dicom_node.pdata import P_DATA_TF, MalformedPdu, command_pdus
+from dicom_node.pdata import MAXIMUM_PDU_BYTES, P_DATA_TF, MalformedPdu, command_pdus
 from dicom_node.storing import Admitted, Context, Serving, Storing
 
 log = logging.getLogger(__name__)
 
-MAXIMUM_PDU_BYTES: Final = 131_072
 NEGOTIATION_PDU_BYTES: Final = 1 << 20
 """128 presentation contexts with all their transfer syntaxes need less."""
 PDU_LIMIT_S: Final = 30.0

@@ -33,6 +33,7 @@ from dicom_node.admission import (
     plain_address,
 )
 from dicom_node.contract import contract_broken
+from dicom_node.pdata import MAXIMUM_PDU_BYTES
 from dicom_node.plain import PlainServer, PlainStoring
 from dicom_node.quiet import silence_libraries
 from dicom_node.server_tls import fingerprint
@@ -42,7 +43,6 @@ from dicom_node.storing import Admitted, Serving, Store
 
 log = logging.getLogger(__name__)
 
-MAXIMUM_PDU_BYTES: Final = 131_072
 ACSE_TIMEOUT_S: Final = 10.0
 NETWORK_TIMEOUT_S: Final = 120.0
 DIMSE_TIMEOUT_S: Final = 30.0

@@ -13,7 +13,7 @@ CIPHERS: Final = "ECDHE+AESGCM:ECDHE+CHACHA20"
 
 _REASONS: Final = (
     ("PEER_DID_NOT_RETURN", "it showed no certificate"),
-    ("CERTIFICATE_VERIFY_FAILED", "its certificate is not one that node.tls.ca vouches for"),
+    ("CERTIFICATE_VERIFY_FAILED", "its certificate is not one that the ca of its tls vouches for"),
     ("HTTP_REQUEST", "it spoke HTTP"),
     ("WRONG_VERSION_NUMBER", "it does not speak TLS"),
     ("UNSUPPORTED_PROTOCOL", "it speaks no TLS of version 1.2 or newer"),

@@ -28,6 +28,7 @@ _NEVER: Final[Mapping[int, str]] = {
 
 _REFERENCED_SOP_SEQUENCE: Final = "00081199"
 _FAILED_SOP_SEQUENCE: Final = "00081198"
+_OTHER_FAILURES_SEQUENCE: Final = "0008119A"
 _FAILURE_REASON: Final = "00081197"
 _REFERENCED_SOP_INSTANCE_UID: Final = "00081155"
 
@@ -39,6 +40,8 @@ class StoreAnswer:
     stored: Collection[str] = frozenset()
     failed: Mapping[str, int] = field(default_factory=dict)
     """With the Failure Reason (PS3.18 10.5.3)."""
+    unnamed: tuple[int, ...] = ()
+    """Failure Reasons of what the peer could not even tell the UID of."""
 
 
 def check_http(status: int, *, retry_after: str = "", now: float | None = None) -> None:
@@ -81,7 +84,8 @@ def store_answer(content: bytes) -> StoreAnswer:
         table = table[0] if table else {}
     failed = {uid: _reason(item) for uid, item in _items(table, _FAILED_SOP_SEQUENCE)}
     stored = {uid for uid, _ in _items(table, _REFERENCED_SOP_SEQUENCE)}
-    return StoreAnswer(stored=stored - failed.keys(), failed=failed)
+    unnamed = tuple(_reason(item) for item in values(table, _OTHER_FAILURES_SEQUENCE))
+    return StoreAnswer(stored=stored - failed.keys(), failed=failed, unnamed=unnamed)
 
 
 def found_sets(content: bytes) -> list[Any]:

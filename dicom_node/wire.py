@@ -1,12 +1,8 @@
-"""Where we replace parts of pynetdicom 3.0.4: the socket, the reassembly of objects, the handler.
+"""Associations that we ask for: where parts of pynetdicom 3.0.4 are replaced on our side of them.
 
-All private names of the library that we rely on are used in this file, and a contract test
-(`tests/dicom_node/test_wire.py`) checks that they mean what we think.
-
-What the stock library does instead: it reads the socket 4096 bytes at a time, accepts a PDU of
-4 GiB before any negotiation, waits for the rest of a PDU for ever, writes objects to a shared
-folder for temporary files, leaves them there when a transfer is dropped, and aborts without a
-status when the disk is full.
+The library would queue a whole object before it sends the first byte, leave a socket open whose
+peer is gone, and gather what comes back by C-GET in memory. The private names that are used here
+and in `reactor` are checked by `dicom_node.contract` and `tests/dicom_node/test_wire.py`.
 """
 
 import contextlib
@@ -14,11 +10,9 @@ import logging
 import queue
 import secrets
 import socket
-import time
 from collections import deque
 from collections.abc import Callable
-from socketserver import BaseServer
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from pydicom.uid import UID
 from pynetdicom import AE
@@ -30,68 +24,17 @@ from pynetdicom.pdu_primitives import P_DATA
 from pynetdicom.transport import (
     AddressInformation,
     AssociationSocket,
-    RequestHandler,
-    ThreadedAssociationServer,
 )
 
 from dicom_node.transfer import Transfer
 
 log = logging.getLogger(__name__)
 
-MAXIMUM_PDU_BYTES: Final = 131_072
-_NEGOTIATION_PDU_BYTES: Final = 1 << 20
-"""128 presentation contexts with all their transfer syntaxes need less."""
-_PDU_DEADLINE_S: Final = 30.0
-"""A PDU that began must be whole within this time."""
 _COMMAND: Final = 0x01
 _LAST: Final = 0x02
 _ESTABLISHED: Final = "Sta6"
 _PIPE_PDUS: Final = 64
 _LOOK_EVERY_S: Final = 0.5
-
-
-class Intake(Protocol):
-    """What the wire needs of the receiver."""
-
-    def open(self, *, association: str, scanner: str) -> Transfer:
-        """Begin a transfer."""
-
-    def close(self, transfer: Transfer) -> None:
-        """End a transfer and remove what was not published."""
-
-
-class NodeSocket(AssociationSocket):
-    """Reads a PDU in large pieces, within a limit of length and of time."""
-
-    def recv(self, nr_bytes: int) -> bytearray:
-        """Read exactly `nr_bytes`, or less when the peer closed.
-
-        Raises
-        ------
-        OSError
-            The PDU is longer than we announced, or did not come in time.
-        """
-        transferring = is_transferring(self.assoc.dul)
-        limit = MAXIMUM_PDU_BYTES + 6 if transferring else _NEGOTIATION_PDU_BYTES
-        if nr_bytes > limit:
-            raise OSError("the peer announced a PDU above the limit")
-        assert self.socket is not None  # noqa: S101  the library reads connected sockets only
-        content = bytearray(nr_bytes)
-        deadline = time.monotonic() + _PDU_DEADLINE_S
-        n_read = 0
-        with memoryview(content) as view:
-            while n_read < nr_bytes:
-                self.socket.settimeout(max(0.001, deadline - time.monotonic()))
-                n_new = self.socket.recv_into(view[n_read:])
-                if not n_new:
-                    break
-                n_read += n_new
-        self.socket.settimeout(_PDU_DEADLINE_S)  # for what is sent next
-        del content[n_read:]
-        return content
-
-    def _shutdown_socket(self) -> None:
-        _close(self.socket)
 
 
 class SpoolingDimse(DIMSEServiceProvider):
@@ -151,57 +94,6 @@ class SpoolingDimse(DIMSEServiceProvider):
         primitive = P_DATA()
         primitive.presentation_data_value_list = [[context_id, data]]  # type: ignore[list-item]
         super().receive_primitive(primitive)
-
-
-class NodeHandler(RequestHandler):
-    """Builds an association out of our parts."""
-
-    intake: Intake
-
-    def _create_association(self) -> Association:
-        association = super()._create_association()
-        self.request.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.request.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        association.dul.event_queue.get_nowait()  # of the socket that we replace
-        association.dul.socket = NodeSocket(association, client_socket=self.request)
-        association.dimse = SpoolingDimse(association, self.intake)
-        return association
-
-
-class NodeServer(ThreadedAssociationServer):
-    """A listener that takes bursts of connections, and holds only so many of them open."""
-
-    request_queue_size = 128
-    daemon_threads = True
-    maximum_connections = 256
-    listening: socket.socket
-
-    def server_bind(self) -> None:
-        """Take the socket that is bound already."""
-        assert self.socket is not None  # noqa: S101  made by the library
-        self.socket.close()
-        self.socket = self.listening
-        self.server_address = self.listening.getsockname()
-
-    def server_close(self) -> None:
-        """Close our share of the socket; other processes may still listen on it."""
-        assert self.socket is not None  # noqa: S101  made by the library
-        self.socket.close()
-
-    def verify_request(self, request: Any, client_address: Any) -> bool:  # noqa: ARG002
-        """Refuse a connection when too many are open already."""
-        return len(self.active_associations) < self.maximum_connections
-
-    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002
-        """Say that a connection failed; the others go on."""
-        log.warning("a connection could not be set up")
-
-    def shutdown(self) -> None:
-        """Stop listening and abort what is open."""
-        BaseServer.shutdown(self)
-        for association in self.active_associations:
-            association.abort()
-        self.server_close()
 
 
 class ClientSocket(AssociationSocket):

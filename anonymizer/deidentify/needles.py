@@ -13,11 +13,13 @@ from anonymizer.deidentify.elements import STRING_VRS, Element, Header, text
 from anonymizer.deidentify.plan import Planned, walk
 from anonymizer.deidentify.profile import Action, keyword
 from anonymizer.pseudonyms import is_registered
+from appliance import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 
 SHORTEST_WORD = 4
 SHORTEST_IN_BYTES = 8
 """Shorter ones meet their like among arbitrary bytes by chance; they are sought in texts only."""
 
+_OURS = frozenset((IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME))
 _CHARSET = 0x00080005
 _ICC_PROFILE = 0x00282000
 _STAY = frozenset((Action.KEEP, Action.TIME, Action.TIMEZONE, Action.CONSTANT, Action.RECURSE))
@@ -83,6 +85,8 @@ def needles_of(headers: Iterable[tuple[Header, Sequence[Planned]]]) -> Needles:
                 for element in _leaves(one.element):
                     _add(needles, element, origin, encodings)
         for element in header.meta:
+            if text(element.value) in _OURS:  # our receiver wrote the file, and so do we
+                continue
             _add(needles, element, Origin(keyword(element.tag), "E.1.1"), encodings)
     return needles
 

@@ -24,7 +24,8 @@ from dicom_node.server_tls import fingerprint, reason
 
 log = logging.getLogger(__name__)
 
-_KEEP_ALIVE_S: Final = 15
+_KEEP_ALIVE_S: Final = 8
+"""Shorter than the wait for headers, so that an idle connection is closed in good order."""
 _HEADER_BYTES: Final = 16_384
 _NO_SOCKET_WAIT_S: Final = 0.1
 _SHUTDOWN_S: Final = 3.0

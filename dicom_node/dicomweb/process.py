@@ -69,12 +69,13 @@ def open_web(settings: Settings) -> Child | None:
         return None
     read_senders(settings.scanners)
     _tls(dicomweb)
-    child = Child(
-        name="STOW-RS endpoint", run=run_web, listening=listen(dicomweb.host, dicomweb.port)
-    )
-    port_file = Root(settings.storage.root).zone("run") / PORT_FILE
-    write_durably(port_file, f"{child.port}\n".encode(), mode=0o644)
-    return child
+    listening = listen(dicomweb.host, dicomweb.port)
+    return Child(name="STOW-RS endpoint", run=run_web, listening=listening)
+
+
+def publish_port(root: Root, web: Child) -> None:
+    """Write the bound port down in `run/`."""
+    write_durably(root.zone("run") / PORT_FILE, f"{web.port}\n".encode(), mode=0o644)
 
 
 def run_web(settings: Settings, listening: socket.socket) -> None:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from ipaddress import ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Final
 
 from appliance.settings import Scanner
@@ -112,31 +112,40 @@ class Gate:
         )
 
     def _scanner(self, head: Head) -> Scanner:
-        address = plain_address(head.address)
+        address = _address(head)
+        whence = address or "an unknown address"
         sender = sender_of(head.headers.get("authorization", ""), self.senders)
         if sender is None:
             raise Refused(
                 UNAUTHORIZED,
                 "This service needs the token of a scanner.",
                 headers={"www-authenticate": 'Bearer realm="STOW-RS"'},
-                notice=f"A DICOMweb request from {address} was refused: no scanner has its token.",
+                notice=f"A DICOMweb request from {whence} was refused: no scanner has its token.",
             )
         scanner = sender.scanner
-        if not any(ip_address(address) in network for network in scanner.addresses):
+        if address is None or not any(address in network for network in scanner.addresses):
             raise Refused(
                 FORBIDDEN,
                 "The token is not one of a scanner at this address.",
-                notice=f"A DICOMweb request from {address} was refused: it carries the token of "
+                notice=f"A DICOMweb request from {whence} was refused: it carries the token of "
                 f"{scanner.name}, which is at another address.",
             )
         if self.asks_certificates and scanner.certificate not in (None, head.certificate):
             raise Refused(
                 FORBIDDEN,
                 "The token is that of a scanner with another certificate.",
-                notice=f"A DICOMweb request from {address} was refused: it carries the token of "
+                notice=f"A DICOMweb request from {whence} was refused: it carries the token of "
                 f"{scanner.name}, but another certificate.",
             )
         return scanner
+
+
+def _address(head: Head) -> IPv4Address | IPv6Address | None:
+    """Give the address of the client; a proxy may have written down something that is none."""
+    try:
+        return ip_address(plain_address(head.address))
+    except ValueError:
+        return None
 
 
 def _study(head: Head) -> str | None:

@@ -135,22 +135,17 @@ class _Service:
 
     def check(self, one: Outgoing, answer: _Answered) -> None:
         """Raise unless an instance was stored, or is there already."""
-        reason = answer.body.failed.get(one.sop_instance_uid)
-        if reason is not None:
-            try:
-                check_answer(reason)
-            except AlreadyThere:
-                if not self._holds(one):
-                    raise
+        body, uid = answer.body, one.sop_instance_uid
+        if uid in body.stored:
             return
-        if one.sop_instance_uid in answer.body.stored:
-            return
-        if answer.status in (ACCEPTED, CONFLICT):
+        reasons = [body.failed[uid]] if uid in body.failed else body.unnamed
+        try:
+            _check_reasons(reasons, answer.status)
+        except AlreadyThere:
             if not self._holds(one):
-                raise DeliveryRefused(
-                    f"The peer did not store the object and gave no reason (HTTP {answer.status})."
-                )
-        elif answer.body.stored or answer.body.failed:
+                raise
+            return
+        if body.stored or body.failed:
             raise PeerFailed("The peer's answer leaves out an object that it was sent.")
 
     def _holds(self, one: Outgoing) -> bool:
@@ -189,6 +184,13 @@ class _Service:
         ):
             check_http(answer.status_code, retry_after=answer.headers.get("Retry-After", ""))
             return answer.status_code, _read(answer)
+
+
+def _check_reasons(reasons: Sequence[int], status: int) -> None:
+    for reason in reasons:
+        check_answer(reason)
+    if status in (ACCEPTED, CONFLICT):
+        raise AlreadyThere(f"The peer did not store the object and gave no reason (HTTP {status}).")
 
 
 class _Multipart:

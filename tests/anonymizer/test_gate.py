@@ -9,6 +9,7 @@ from anonymizer.deidentify.needles import needles_of
 from anonymizer.deidentify.plan import plan
 from anonymizer.deidentify.reading import read_header
 from anonymizer.pseudonyms import Pseudonyms
+from appliance import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from appliance.errors import IdentityDoubt
 from tests.anonymizer import planted
 from tests.anonymizer.planted import Canaries
@@ -35,6 +36,17 @@ def slide(tmp_path_factory):
     header = read_header(source)
     needles = needles_of([(header, plan(header.elements, whole_slide_image()))])
     return folder / "out" / "volume-00.dcm", needles
+
+
+def test_a_file_that_our_receiver_wrote_names_us_and_passes(slide, tmp_path):
+    received = pydicom.dcmread(slide[0])
+    received.file_meta.ImplementationClassUID = IMPLEMENTATION_CLASS_UID
+    received.file_meta.ImplementationVersionName = IMPLEMENTATION_VERSION_NAME
+    received.file_meta.SourceApplicationEntityTitle = "SCANNER7"
+    received.save_as(tmp_path / "received.dcm", enforce_file_format=True)
+    needles = needles_of([(read_header(tmp_path / "received.dcm"), ())])
+    assert "scanner7" in needles.words
+    check(slide[0], needles)
 
 
 def changed(slide, tmp_path, **values):

@@ -1,5 +1,6 @@
 """Scanners that ask for storage commitment: a node that knows them, and what they are told."""
 
+import ssl
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -102,7 +103,7 @@ class Desk:
         return self.status, None
 
     @contextmanager
-    def opened(self) -> Iterator[None]:
+    def opened(self, tls: ssl.SSLContext | None = None) -> Iterator[None]:
         entity = AE(ae_title="SCANNER")
         entity.require_called_aet = True
         entity.add_supported_context(
@@ -111,6 +112,7 @@ class Desk:
         server = entity.start_server(
             ("127.0.0.1", self.port),
             block=False,
+            ssl_context=tls,
             evt_handlers=[(evt.EVT_N_EVENT_REPORT, self.take)],
         )
         try:

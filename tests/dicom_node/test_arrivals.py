@@ -1,10 +1,13 @@
 """From objects to slides on the line: complete, late, doubtful, forced, scanned again."""
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from pydicom import dcmread
 from pydicom.uid import generate_uid
 
@@ -14,11 +17,18 @@ from appliance.line import Role, Stage
 from appliance.sealing import open_sealed
 from appliance.slides.identity import SealedIdentity
 from appliance.storage import Root
+from appliance.stores.database import open_engine
+from appliance.stores.journal import Journal
+from appliance.stores.receipts import Receipt, Receipts
 from dicom_node import node as node_module
+from dicom_node.arrivals import Arrivals, Scanner
+from dicom_node.completeness import Profile
+from dicom_node.headers import Instance
 from dicom_node.sender import outgoing, send
 from tests.dicom_node.conftest import Hospital, wait_until
 from tests.dicom_node.objects import Image, write
 from tests.dicom_node.raw import RawScanner
+from tests.dicom_node.test_grouping import instance
 
 OPERATOR = Operator(name="technician", role=Role.TECHNICIAN)
 
@@ -275,3 +285,83 @@ def test_a_restart_sweeps_what_was_never_answered_for(
     hospital.start()
     assert len(hospital.stored_files()) == 4
     assert hospital.partial_files() == []
+
+
+# Whatever the order, and whenever somebody looks.
+
+SCAN = [
+    instance(sop_instance_uid="1.1", acquired="20260101"),
+    instance(sop_instance_uid="1.2", acquired="20260101", is_resampled=True),
+    instance(sop_instance_uid="1.3", flavour="LABEL", series_instance_uid="7",
+             frame_of_reference_uid=None, acquired="20260101"),
+]  # fmt: skip
+RESCAN = [
+    replace(one, sop_instance_uid=f"2{one.sop_instance_uid[1:]}", acquired="20260102",
+            series_instance_uid=f"9{one.series_instance_uid}",
+            frame_of_reference_uid=one.frame_of_reference_uid and "9.5")
+    for one in SCAN
+]  # fmt: skip
+NEIGHBOUR = [
+    replace(one, sop_instance_uid=f"3{one.sop_instance_uid[1:]}", container_identifier="B",
+            series_instance_uid="8", frame_of_reference_uid="8.5")
+    for one in SCAN
+]  # fmt: skip
+NAMELESS = instance(
+    sop_instance_uid="4.1", container_identifier=None, flavour="OVERVIEW", series_instance_uid="8",
+    frame_of_reference_uid=None,
+)  # fmt: skip
+SLIDES = {
+    frozenset({"1.1", "1.2", "1.3"}),
+    frozenset({"2.1", "2.2", "2.3"}),
+    frozenset({"3.1", "3.2", "3.3", "4.1"}),
+}
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    order=st.permutations([*SCAN, *RESCAN, *NEIGHBOUR, NAMELESS]),
+    looks=st.sets(st.integers(0, 9)),
+)
+def test_slides_are_the_same_in_whatever_order_their_objects_came(
+    order: list[Instance], looks: set[int]
+) -> None:
+    with TemporaryDirectory() as folder:
+        receipts = Receipts(open_engine(f"sqlite:///{folder}/receipts.db", store="receipts"))
+        journal = Journal(open_engine(f"sqlite:///{folder}/journal.db", store="journal"))
+        now = [0.0]
+        arrivals = Arrivals(
+            receipts=receipts,
+            journal=journal,
+            in_flight=tuple,
+            open_associations=frozenset,
+            scanners={"SCANNER": Scanner(name="scanner-1", profile=Profile(quiet_s=60.0))},
+            clock=lambda: now[0],
+        )
+        for number, one in enumerate(order):
+            receipts.add(_receipt_of(one, received_at=now[0]))
+            if number in looks:
+                arrivals.step()
+            now[0] += 1.0
+        now[0] += 61.0
+        arrivals.step()
+        live = [one for one in journal.board.snapshot() if one.state == "waiting"]
+        found = {
+            frozenset(each.receipt.sop_instance_uid for each in receipts.of_slide(one.slide_id))
+            for one in live
+        }
+        empty = [one for one in journal.board.snapshot() if one.state == "aside"]
+        for store in (receipts._engine, journal._engine):
+            store.dispose()
+        assert found == SLIDES
+        assert len(live) == len(SLIDES)
+        assert all("turned out to belong" in str(one.error) for one in empty)
+
+
+def _receipt_of(one: Instance, *, received_at: float) -> Receipt:
+    return Receipt(
+        sop_instance_uid=one.sop_instance_uid, sop_class_uid=one.sop_class_uid,
+        transfer_syntax_uid="1.2", study_instance_uid="1.3",
+        series_instance_uid=one.series_instance_uid, facts=json.dumps(asdict(one)),
+        sha256=one.sop_instance_uid, size_bytes=1, calling_ae_title="SCANNER",
+        association=one.sop_instance_uid[:1], received_at=received_at,
+    )  # fmt: skip

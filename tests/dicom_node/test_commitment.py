@@ -1,6 +1,7 @@
 """Storage commitment as a scanner meets it: asked, persisted, decided, told until it is heard."""
 
 import json
+import ssl
 import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -14,6 +15,7 @@ from sqlalchemy import text
 from appliance.errors import TransientError
 from appliance.settings import Commitment
 from appliance.stores.deposits import Deposits, DepositState
+from dicom_node.commitment.request import MAXIMUM_REFERENCES, RefusedRequest, read_request
 from dicom_node.contexts import VL_WHOLE_SLIDE_MICROSCOPY
 from tests.dicom_node.commitment_peers import (
     CommittingHospital,
@@ -23,8 +25,11 @@ from tests.dicom_node.commitment_peers import (
     asking,
     committing,
 )
+from tests.dicom_node.committing import Pacs, running_pacs
 from tests.dicom_node.conftest import Hospital, wait_until
 from tests.dicom_node.objects import CT_IMAGE, Image
+from tests.dicom_node.real_peers import certificates
+from tests.dicom_node.test_archive import confirmed_by
 from tests.line.orthanc import running_orthanc
 
 
@@ -120,6 +125,13 @@ def _with_uid(value: str) -> Dataset:
     return content
 
 
+def _with_element(tag: int, vr: str, value: object) -> Dataset:
+    content = action("1.2.3")
+    del content[tag]
+    content.add(DataElement(tag, vr, value))
+    return content
+
+
 @pytest.mark.parametrize(
     "content",
     [
@@ -130,8 +142,10 @@ def _with_uid(value: str) -> Dataset:
         _without("ReferencedSOPInstanceUID", in_item=True),
         _with_uid("no uid"),
         _with_uid("1." + "2" * 70),
+        _with_element(0x00081199, "LO", "no sequence"),
+        _with_element(0x00081195, "LO", ["1.2", "1.3"]),
     ],
-    ids=["nothing", "transaction", "sequence", "class", "instance", "word", "long"],
+    ids=["nothing", "transaction", "sequence", "class", "instance", "word", "long", "text", "two"],
 )
 def test_a_malformed_request_is_refused_and_leaves_nothing(
     hospital: CommittingHospital, content: Dataset | None
@@ -140,6 +154,15 @@ def test_a_malformed_request_is_refused_and_leaves_nothing(
         assert ask(association, content) == 0x0115
         assert ask(association, action("1.2.3")) == 0x0000
     assert states(hospital) == ["asked"]
+
+
+def test_a_request_for_more_than_we_keep_track_of_is_refused_for_want_of_resources() -> None:
+    content = action(*[f"1.{n}" for n in range(MAXIMUM_REFERENCES)])
+    assert len(read_request(content).references) == MAXIMUM_REFERENCES
+    content.ReferencedSOPSequence += action("2.1").ReferencedSOPSequence
+    with pytest.raises(RefusedRequest) as refused:
+        read_request(content)
+    assert refused.value.status == 0x0213
 
 
 def test_what_is_not_a_commitment_request_is_refused(hospital: CommittingHospital) -> None:
@@ -275,6 +298,28 @@ def test_after_archive_is_answered_when_an_archive_has_confirmed_everything(
     assert [one.committed for one in desk.reports] == [{one.uid for one in images}]
 
 
+def test_a_scanner_is_told_once_its_slide_is_in_the_archive(tmp_path: Path, desk: Desk) -> None:
+    images = [Image(), Image(flavour="LABEL")]
+    terms = desk.terms(means="after_archive")
+    with (
+        committing(tmp_path, terms) as hospital,
+        running_pacs(Pacs()) as pacs,
+        desk.opened(),
+        confirmed_by(pacs, hospital) as archiving,
+    ):
+        hospital.store(tmp_path, *images)
+        with asking(hospital) as association:
+            ask(association, action(*[one.uid for one in images]))
+        archiving.forward_all()
+        hospital.answer()
+        assert desk.reports == []
+        archiving.archiver.confirm()
+        hospital.pass_time(3)
+        hospital.answer()
+    assert pacs.stored == [one.uid for one in images]
+    assert [one.committed for one in desk.reports] == [{one.uid for one in images}]
+
+
 def test_after_archive_fails_what_no_archive_confirmed_in_time(tmp_path: Path, desk: Desk) -> None:
     images = [Image(), Image()]
     terms = desk.terms(means="after_archive", give_up_s=3600.0)
@@ -377,6 +422,22 @@ def test_two_answerers_give_one_answer(
         hospital.pass_time(61)
         hospital.node.answerer.answer()
     assert len(desk.reports) == 1
+
+
+def test_an_answer_goes_over_tls_where_that_is_agreed(tmp_path: Path, desk: Desk) -> None:
+    made = certificates(tmp_path / "tls", "127.0.0.1")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(made.server, made.server_key)
+    context.load_verify_locations(made.ca)
+    context.verify_mode = ssl.CERT_REQUIRED
+    tls = {"ca": made.ca, "certificate": made.client, "key": made.client_key}
+    image = Image()
+    with committing(tmp_path, desk.terms(tls=tls)) as hospital, desk.opened(context):
+        hospital.store(tmp_path, image)
+        with asking(hospital) as association:
+            ask(association, action(image.uid))
+        hospital.answer()
+    assert [one.committed for one in desk.reports] == [{image.uid}]
 
 
 SAME = Commitment(means="own", answer="same")

@@ -1,4 +1,4 @@
-"""Deliveries that fail, wait, die and are tried again: each arrives once, or says why it does not."""
+"""Deliveries that fail, wait, die and are tried again: each arrives once, or says why not."""
 
 import json
 import os
@@ -220,7 +220,7 @@ def test_a_carrier_is_told_when_it_may_have_been_sent_before(
 def test_the_very_bytes_that_were_verified_are_sent_without_another_copy(
     tmp_path: Path, journal: Journal
 ) -> None:
-    image, path = report(tmp_path)
+    _, path = report(tmp_path)
     content = path.read_bytes()
     sent: list[bytes] = []
 
@@ -435,7 +435,7 @@ def _at_peer(folder: Path, orthanc: Orthanc, way: str, uid: str) -> list[bytes]:
 
 
 def test_killed_at_any_moment_each_arrives_once(tmp_path: Path, journal: Journal) -> None:
-    chance = random.Random(7)
+    chance = random.Random(7)  # noqa: S311  moments, no secrets
     images = []
     with archive_peer(tmp_path / "pacs") as (_, port):
         route = dimse_route(port)
@@ -447,6 +447,8 @@ def test_killed_at_any_moment_each_arrives_once(tmp_path: Path, journal: Journal
         killed = Killed(tmp_path, route)
         for _ in range(8):
             killed.run(f"after {chance.uniform(0.0, 0.05):.4f}")
+        # What was hit three times was set aside, and a person lets it go on.
+        journal.parcels.retry("pacs", operator="tina")
         for _ in range(12):
             if journal.parcels.pending() == ():
                 break

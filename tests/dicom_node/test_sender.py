@@ -3,6 +3,7 @@
 import socket
 import subprocess
 import threading
+import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -326,3 +327,29 @@ def test_a_peer_that_ends_the_association_between_two_objects_is_waited_for(
 
 def _kind(one: Outgoing) -> tuple[str, str]:
     return one.sop_class_uid, one.transfer_syntax_uid
+
+
+def test_a_large_object_needs_little_memory(
+    tmp_path: Path, require_tool: Callable[[str], str]
+) -> None:
+    (small,) = made(tmp_path / "made", 1)
+    with small.path.open("r+b") as file:
+        file.truncate(256 * 2**20)  # sparse
+    received = tmp_path / "dcmtk"
+    received.mkdir()
+    port = free_port()
+    command = [require_tool("storescp"), "+xa", "+B", "-aet", "PACS", "-od", str(received)]
+    with subprocess.Popen(
+        [*command, str(port)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as scp:
+        try:
+            wait_until(lambda: listens(port))
+            tracemalloc.start()
+            send([outgoing(small.path)], endpoint(port))
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+            scp.kill()
+    assert peak < 32 * 2**20
+    (there,) = received.iterdir()
+    assert there.stat().st_size > 256 * 2**20 - 1024

@@ -2,6 +2,9 @@
 
 import hashlib
 import os
+import socket
+import threading
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +15,9 @@ from dicomweb_client import DICOMwebClient
 from dicomweb_client.session_utils import create_session
 from pydicom.uid import generate_uid
 
+from dicom_node.dicomweb.pace import STANDARD
 from dicom_node.sender import outgoing, send
+from dicom_node.transfer import Transfer
 from tests.dicom_node.conftest import Hospital, wait_until
 from tests.dicom_node.objects import CT_IMAGE, Image, data_set_offset, write
 from tests.dicom_node.web_scanner import (
@@ -376,6 +381,39 @@ def _stumble(*_: object) -> Path:
     raise ZeroDivisionError("Canary^Patient")
 
 
+def test_a_disk_that_stands_still_stops_its_client_and_nobody_else(
+    hospital: Hospital, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moves = threading.Event()
+    write_really = Transfer.write
+
+    def write_later(transfer: Transfer, fragment: bytes | memoryview) -> None:
+        assert len(fragment) < 10_000 or moves.wait(30)
+        write_really(transfer, fragment)
+
+    monkeypatch.setattr(Transfer, "write", write_later)
+    content, length = _large_object(tmp_path, n_bytes=200 << 20)
+    with serving(hospital, tmp_path, limits=STANDARD) as scanner:
+        with scanner.raw(length=length, extra=["Connection: close"]) as wire:
+            wire.settimeout(1.0)
+            before = _peak_bytes(reset=True)
+            assert _send_until_stopped(wire, content) < 40 << 20
+            assert _peak_bytes() - before < 10 << 20
+            assert scanner.store(write(Image(), tmp_path)).status_code == 200
+            moves.set()
+        wait_until(lambda: hospital.partial_files() == [])
+
+
+def _send_until_stopped(wire: socket.socket, content: Iterator[bytes]) -> int:
+    n_sent = 0
+    for piece in content:
+        try:
+            n_sent += wire.send(piece)
+        except TimeoutError:
+            return n_sent
+    pytest.fail("the endpoint took the whole body although its disk stood still")
+
+
 def test_a_large_streamed_object_needs_no_more_memory_than_a_small_one(
     hospital: Hospital, scanner: WebScanner, tmp_path: Path
 ) -> None:
@@ -389,7 +427,7 @@ def test_a_large_streamed_object_needs_no_more_memory_than_a_small_one(
     assert max(one.stat().st_size for one in hospital.stored_files()) > 300 << 20
 
 
-def _large_object(folder: Path, *, n_bytes: int):
+def _large_object(folder: Path, *, n_bytes: int) -> tuple[Iterator[bytes], int]:
     """Give the body of a request with one native object, made up as it is sent."""
     n_frames = n_bytes // (8 * 8 * 3)
     image = Image(native=True, n_frames=1)

@@ -204,7 +204,7 @@ def test_a_stranger_gets_its_answer_although_it_goes_on_sending(
     hospital: Hospital, scanner: WebScanner, body: bytes, token: str | None
 ) -> None:
     scanner.headers["Authorization"] = f"Bearer {token}"
-    answer = scanner.post(body * 200)
+    answer = scanner.post(body * 5000)
     assert answer.status_code == (401 if token is None else 403)
     assert answer.headers["connection"] == "close"
     assert ("www-authenticate" in answer.headers) is (token is None)
@@ -243,7 +243,12 @@ def _two_at_most(**arguments):
     return Intake(maximum_instances=2, **arguments)
 
 
-def test_a_proxy_on_this_machine_says_for_whom_it_speaks(scanner: WebScanner, body: bytes) -> None:
+def test_a_proxy_on_this_machine_says_for_whom_it_speaks(
+    hospital: Hospital, scanner: WebScanner, body: bytes
+) -> None:
     assert scanner.post(body, X_Forwarded_For="10.9.9.9").status_code == 403
+    assert scanner.post(body, X_Forwarded_For="CANARY").status_code == 403
+    wait_until(lambda: any("from an unknown address" in one for one in hospital.texts()))
+    assert not any("CANARY" in one for one in hospital.texts())
     scanner.headers["Authorization"] = f"Bearer {OTHER_TOKEN}"
     assert scanner.post(body, X_Forwarded_For="10.9.9.9").status_code == 200

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import os
 import random
 import signal
@@ -148,8 +149,8 @@ def test_whatever_was_answered_for_is_there_after_kills_at_random_moments(
     for sender in senders:
         sender.start()
     for _ in range(5):
-        n_answered = sum(len(one.answered) for one in senders)
-        wait_until(lambda n=n_answered: sum(len(one.answered) for one in senders) > n, 30)
+        n_before = sum(len(one.answered) for one in senders)
+        wait_until(lambda n=n_before: sum(one.n_answered_or_all for one in senders) > n, 30)
         threading.Event().wait(chance.uniform(0, 0.15))
         site.kill_web()
     for sender in senders:
@@ -182,6 +183,10 @@ class Sending(threading.Thread):
                 continue
             self.answered.update(stored_uids(answer))
 
+    @property
+    def n_answered_or_all(self) -> float:
+        return len(self.answered) if self.is_alive() else math.inf
+
     def end(self) -> None:
         self._done.set()
         self.join()
@@ -209,6 +214,17 @@ def test_the_endpoint_ends_in_order_with_the_node(site: Site) -> None:
     assert site.node.end(signal.SIGTERM) == 0
     assert not Path(f"/proc/{pid}").exists()
     assert "died" not in site.log()
+
+
+def test_a_node_that_is_told_to_stop_drops_what_is_half_received(
+    site: Site, tmp_path: Path
+) -> None:
+    body = multipart(write(Image(frame_bytes=200_000), tmp_path / "half").read_bytes())
+    with site.scanner.raw(length=len(body)) as wire:
+        wire.sendall(body[: len(body) // 2])
+        wait_until(lambda: len(site.partial_files()) == 1)
+        assert site.node.end(signal.SIGTERM) == 0
+    assert site.partial_files() == []
 
 
 def test_a_token_file_that_is_open_to_all_stops_the_node_with_a_sentence(site: Site) -> None:

@@ -20,11 +20,12 @@ from appliance.errors import (
     InvalidInstance,
     PeerUnavailable,
 )
-from appliance.settings import ClientTls, Web
+from appliance.settings import ClientTls, ServerTls, Web
 from dicom_node.routes import stow
 from dicom_node.sender import Outgoing, outgoing
 from dicom_node.status import PeerBusy, PeerFailed
 from dicom_node.web_answer import retry_after_s, store_answer
+from tests.dicom_node.conftest import Hospital
 from tests.dicom_node.objects import Image, write
 from tests.dicom_node.real_peers import (
     Orthanc,
@@ -33,6 +34,8 @@ from tests.dicom_node.real_peers import (
     running_orthanc,
     tls_in_front,
 )
+from tests.dicom_node.web_scanner import TOKEN, token_file
+from tests.dicom_node.web_scanner import serving as serving_node
 
 
 @pytest.fixture(scope="module")
@@ -368,6 +371,38 @@ def test_an_answer_that_leaves_an_object_out_is_no_success(
     script.answer(200, referenced(files[0]))
     with pytest.raises(PeerFailed, match="leaves out"):
         stow.store(files, web(url))
+
+
+def test_a_failure_without_a_name_is_a_failure_of_what_was_not_named(
+    script: Script, url: str, tmp_path: Path
+) -> None:
+    files = made(tmp_path, 2)
+    other = {"0008119A": {"vr": "SQ", "Value": [{"00081197": {"vr": "US", "Value": [0xC000]}}]}}
+    script.answer(202, referenced(files[0]) | other)
+    with pytest.raises(DeliveryRefused, match=r"0xC000\)\. Objects refused: 1 of 2"):
+        stow.store(files, web(url))
+
+
+def test_our_own_stow_rs_endpoint_takes_it_over_mutual_tls(
+    hospital: Hospital, tmp_path: Path
+) -> None:
+    keys = certificates(tmp_path / "tls", "node.hospital.example")
+    server = ServerTls(certificate=keys.server, key=keys.server_key, ca=keys.ca)
+    client = ClientTls(
+        ca=keys.ca,
+        certificate=keys.client,
+        key=keys.client_key,
+        server_name="node.hospital.example",
+    )
+    files = made(tmp_path / "made", 3)
+    with serving_node(hospital, tmp_path, tls=server) as node:
+        service = web(node.base, tls=client, token_file=token_file(tmp_path, TOKEN))
+        stow.store(files, service)
+        stow.store(files, service)
+        wrong = web(node.base, tls=client, token_file=token_file(tmp_path, "x" * 40))
+        with pytest.raises(DeliveryRefused, match="does not know our token"):
+            stow.store(files, wrong)
+    assert len(hospital.stored_files()) == 3
 
 
 @pytest.mark.parametrize("content", [b"", b"<xml/>", b"[]", b"null", b'{"00081199": 4}', b"\xff"])

@@ -1,4 +1,4 @@
-"""The disk fills up, really: what is refused, what goes on, and that it passes without a restart."""
+"""The disk fills up, really: what is refused, what goes on, and that no restart is needed."""
 
 from collections.abc import Callable, Iterator
 

@@ -76,9 +76,9 @@ def _store(clinic: Clinic, giant: Giant) -> int | None:
 
 def _peak_mib(clinic: Clinic) -> float:
     """Peak resident memory of all processes of the node since they started."""
-    peaks = []
-    for pid in (clinic.pid, *clinic.listeners()):
-        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-            if line.startswith("VmHWM:"):
-                peaks.append(int(line.split()[1]) / 1024)
-    return max(peaks)
+    return max(
+        int(line.split()[1]) / 1024
+        for pid in (clinic.pid, *clinic.listeners())
+        for line in Path(f"/proc/{pid}/status").read_text().splitlines()
+        if line.startswith("VmHWM:")
+    )
