@@ -26,12 +26,13 @@ from pynetdicom.transport import (
     AssociationSocket,
 )
 
+from dicom_node.pdata import COMMAND, LAST
+from dicom_node.storing import Intake
 from dicom_node.transfer import Transfer
 
 log = logging.getLogger(__name__)
 
-_COMMAND: Final = 0x01
-_LAST: Final = 0x02
+
 _ESTABLISHED: Final = "Sta6"
 _PIPE_PDUS: Final = 64
 _LOOK_EVERY_S: Final = 0.5
@@ -51,19 +52,19 @@ class SpoolingDimse(DIMSEServiceProvider):
         """Take a P-DATA primitive: commands to the library, data sets to the spool."""
         for context_id, data in primitive.presentation_data_value_list:
             control = data[0]
-            if control & _COMMAND:
+            if control & COMMAND:
                 self._pass_on(context_id, data)
-                if control & _LAST and isinstance(self.message, C_STORE_RQ):
+                if control & LAST and isinstance(self.message, C_STORE_RQ):
                     self._coming = self._begin(context_id, self.message)
             elif self._coming is None:
                 self._pass_on(context_id, data)
             else:
                 self._coming.write(memoryview(data)[1:])
-                if control & _LAST:
+                if control & LAST:
                     self._received.append(self._coming)
                     self._coming = None
                     # The library sees an empty data set, and completes the request.
-                    self._pass_on(context_id, bytes([_LAST]))
+                    self._pass_on(context_id, bytes([LAST]))
 
     def take(self) -> Transfer:
         """Give the transfer that belongs to the C-STORE request being served."""

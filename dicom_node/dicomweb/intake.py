@@ -121,13 +121,13 @@ class Intake:
                 self.spool.close(part.transfer)
 
     def break_off(self) -> None:
-        """End the part that never came whole, if there is one: nothing of it stays."""
+        """Count the part that never came whole, if there is one, as failed.
+
+        What came of it is removed with its association.
+        """
         part, self._part = self._part, None
-        if part is None:
-            return
-        if part.transfer is not None:
-            self.spool.close(part.transfer)
-        self.results.append(_failed(part.announced, CANNOT_UNDERSTAND))
+        if part is not None:
+            self.results.append(_failed(part.announced, CANNOT_UNDERSTAND))
 
     def _take_head(self, part: _Part, fragment: memoryview) -> None:
         head = part.head.feed(fragment)

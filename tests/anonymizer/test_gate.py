@@ -40,6 +40,7 @@ def slide(tmp_path_factory):
 
 def test_a_file_that_our_receiver_wrote_names_us_and_passes(slide, tmp_path):
     received = pydicom.dcmread(slide[0])
+    received.SOPInstanceUID = "1.2.826.0.9"
     received.file_meta.ImplementationClassUID = IMPLEMENTATION_CLASS_UID
     received.file_meta.ImplementationVersionName = IMPLEMENTATION_VERSION_NAME
     received.file_meta.SourceApplicationEntityTitle = "SCANNER7"
