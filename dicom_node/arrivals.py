@@ -5,11 +5,12 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from appliance.errors import ForbiddenAction, TransientError
+from appliance.errors import RejectedError, TransientError
 from appliance.stores.journal import Journal
 from appliance.stores.receipts import Receipts, StoredInstance, StoredSlide
 from dicom_node.completeness import Profile, Progress, Receiving, judge
-from dicom_node.grouping import Arrival, Group, group
+from dicom_node.grouping import Arrival, Group, group, is_volume, share_space
+from dicom_node.homes import Member, homes
 from dicom_node.receiver import facts_of
 from dicom_node.spool import Coming
 
@@ -25,6 +26,15 @@ class Scanner:
     name: str
     profile: Profile
 
+
+class EmptySlide(RejectedError):
+    """All objects of a slide went to other slides."""
+
+    code = "empty-slide"
+    next_step = "Nothing to do: the objects are on the line as part of another slide."
+
+
+_MOVED = "Its objects turned out to belong to another slide."
 
 UNKNOWN_SCANNER = Scanner(name="unknown", profile=Profile(quiet_s=60.0))
 """Of a scanner that was taken out of the settings after it had sent."""
@@ -81,45 +91,42 @@ class Arrivals:
     def _sort(self, study: str, moment: _Moment) -> None:
         stored = {one.number: one for one in self.receipts.of_study(study) if not one.dismissed}
         known = [_arrival(one) for one in stored.values()]
-        for found in group([*known, *_coming(moment.in_flight, study)]):
+        groups = group([*known, *_coming(moment.in_flight, study)])
+        for found, home in zip(
+            groups, homes([_members(one, stored) for one in groups]), strict=True
+        ):
             mine = [stored[one.number] for one in found.arrivals if one.number in stored]
             if any(one.revision is None for one in mine):
-                slide = self._slide(found, mine)
+                slide = self._slide(found, mine, home)
                 self._follow(slide, found, mine, moment)
 
-    def _slide(self, found: Group, mine: Sequence[StoredInstance]) -> StoredSlide:
-        """Give the slide that a group is: the one whose objects were assembled, else the oldest."""
-        homes = [one.slide_id for one in mine if one.slide_id is not None and one.revision]
-        homes += [one.slide_id for one in mine if one.slide_id is not None]
-        slide = self.receipts.slide(homes[0]) if homes else None
+    def _slide(self, found: Group, mine: Sequence[StoredInstance], home: str | None) -> StoredSlide:
+        """Give the slide that a group goes on as, with the group's objects in it."""
+        slide = None if home is None else self.receipts.slide(home)
+        moving = [
+            one for one in mine if one.revision is None and (home is None or one.slide_id != home)
+        ]
         if slide is None:
-            return self.receipts.add_slide(
-                [one.number for one in mine],
+            slide = self.receipts.add_slide(
+                [one.number for one in moving],
                 scanner=self._scanner(mine).name,
                 study_instance_uid=mine[0].receipt.study_instance_uid,
                 container_identifier=found.container_identifier,
                 container_issuer=found.container_issuer,
             )
-        moving = [one for one in mine if one.slide_id != slide.slide_id and one.revision is None]
-        if moving:
+        elif moving:
             self.receipts.assign([one.number for one in moving], slide.slide_id)
-            for left in {one.slide_id for one in moving if one.slide_id is not None}:
-                self._close_if_empty(left)
+        for left in {one.slide_id for one in moving if one.slide_id is not None}:
+            self._leave(left)
         return slide
 
-    def _close_if_empty(self, slide_id: str) -> None:
-        """Set a slide aside whose objects turned out to be another slide's."""
-        if self.receipts.of_slide(slide_id):
-            return
-        try:
-            self.journal.operate(
-                "set_aside",
-                slide_id,
-                operator=DAEMON,
-                reason="Its objects turned out to belong to another slide.",
-            )
-        except ForbiddenAction:
-            log.info("slide %s is empty and was set aside already", slide_id)
+    def _leave(self, slide_id: str) -> None:
+        """Let a slide go on from which objects were taken that turned out to be another slide's."""
+        rest = self.receipts.of_slide(slide_id)
+        if not rest:
+            self.journal.reject(slide_id, actor=DAEMON, error=EmptySlide(_MOVED))
+        elif all(one.revision is not None for one in rest):
+            self.journal.complete(slide_id, actor=DAEMON, reason=_MOVED)
 
     def _follow(
         self, slide: StoredSlide, found: Group, mine: Sequence[StoredInstance], moment: _Moment
@@ -135,10 +142,26 @@ class Arrivals:
             doubt=found.doubt,
             committed=self._is_committed(mine, callers),
         )
+        if self._may_be_of_a_rescan(slide, found, mine):
+            return
         current = self._open_revision(slide, receiving.last_byte_at)
         if current is not None:
             self._show(current, mine, receiving.last_byte_at)
             self._judge(current, mine, receiving)
+
+    def _may_be_of_a_rescan(
+        self, slide: StoredSlide, found: Group, mine: Sequence[StoredInstance]
+    ) -> bool:
+        """Whether a label came that may announce a rescan rather than belong to an old scan."""
+        late = {one.number for one in mine if one.revision is None}
+        new = [one for one in found.arrivals if one.number in late]
+        old = [one for one in found.arrivals if one.number not in late]
+        if slide.sealed_revision < slide.open_revision or any(map(is_volume, new)):
+            return False
+        if share_space(new, old):
+            return False
+        last_byte_at = max(one.receipt.received_at for one in mine)
+        return self.clock() - last_byte_at < self._scanner(mine).profile.quiet_s
 
     def _is_committed(self, mine: Sequence[StoredInstance], callers: Collection[str]) -> bool:
         uids = {one.receipt.sop_instance_uid for one in mine}
@@ -199,6 +222,19 @@ def _arrival(one: StoredInstance) -> Arrival:
     return Arrival(
         number=one.number, instance=facts_of(one.receipt), association=one.receipt.association
     )
+
+
+def _members(found: Group, stored: Mapping[int, StoredInstance]) -> list[Member]:
+    return [
+        Member(
+            number=one.number,
+            slide_id=stored[one.number].slide_id,
+            assembled=stored[one.number].revision is not None,
+            is_volume=is_volume(one),
+        )
+        for one in found.arrivals
+        if one.number in stored
+    ]
 
 
 def _coming(transfers: Sequence[Coming], study: str) -> list[Arrival]:

@@ -12,9 +12,7 @@ from typing import Any, Final
 
 from appliance.errors import ApplianceError, ConfigError, DeliveryRefused, PeerUnavailable
 from appliance.settings import ClientTls
-
-CIPHERS: Final = "ECDHE+AESGCM:ECDHE+CHACHA20"
-"""Of TLS 1.2; those of TLS 1.3 are all good."""
+from dicom_node.server_tls import CIPHERS
 
 
 class ClientContext(ssl.SSLContext):

@@ -29,6 +29,9 @@ def register(commands: Any) -> None:
     peer.add_argument("--host", default="127.0.0.1", help="address (default 127.0.0.1)")
     peer.add_argument("--port", type=int, default=0, help="port; 0 takes a free one (default)")
     peer.add_argument("--folder", type=Path, required=True, help="where objects are written")
+    peer.add_argument("--tls-certificate", type=Path, metavar="PEM", help="speak TLS; ours")
+    peer.add_argument("--tls-key", type=Path, metavar="PEM", help="its key")
+    peer.add_argument("--tls-ca", type=Path, metavar="PEM", help="who vouches for clients")
 
 
 def run_node(arguments: argparse.Namespace) -> int:
@@ -85,7 +88,7 @@ def run_peer(arguments: argparse.Namespace) -> int:
     """Run the stand-in for a PACS until SIGTERM or Ctrl-C."""
     from dicom_node.peer import ArchivePeer
 
-    peer = ArchivePeer(folder=arguments.folder)
+    peer = ArchivePeer(folder=arguments.folder, tls=_server_tls(arguments))
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
@@ -126,6 +129,21 @@ def _endpoint(arguments: argparse.Namespace) -> Any:
         called_ae_title=arguments.called,
         calling_ae_title=arguments.calling,
         tls=_tls(arguments),
+    )
+
+
+def _server_tls(arguments: argparse.Namespace) -> Any:
+    from appliance.settings import ServerTls
+
+    if arguments.tls_certificate is None and arguments.tls_key is None:
+        return None
+    if arguments.tls_certificate is None or arguments.tls_key is None:
+        raise ConfigError("--tls-certificate and --tls-key go together.")
+    return ServerTls(
+        certificate=arguments.tls_certificate,
+        key=arguments.tls_key,
+        ca=arguments.tls_ca,
+        clients="none" if arguments.tls_ca is None else "required",
     )
 
 

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -147,4 +148,8 @@ def _originals(settings: Settings) -> tuple[DepositStatus, ...]:
         return ()
     from dicom_node import archive
 
-    return archive.pending(settings)
+    try:
+        return archive.pending(settings)
+    except (ConfigError, OSError):  # a technician may see parcels, and not what the node received
+        print("Originals are not shown: only the node's own user may see them.", file=sys.stderr)
+        return ()

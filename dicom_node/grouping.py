@@ -65,6 +65,11 @@ def group(arrivals: Iterable[Arrival]) -> tuple[Group, ...]:
     return tuple(sorted(groups, key=lambda one: one.arrivals[0].number))
 
 
+def share_space(some: Iterable[Arrival], others: Iterable[Arrival]) -> bool:
+    """Whether objects share a series or a frame of reference with others."""
+    return _share(some, others, _geometry)
+
+
 def _group(
     arrivals: Iterable[Arrival], *, container: str | None, issuer: str | None, doubt: str | None
 ) -> Group:
@@ -79,16 +84,17 @@ def _group(
 def _doubt(component: Sequence[Arrival], n_homes: int) -> str | None:
     if n_homes > 1:
         return "An object names no container and fits more than one slide of its study."
-    if not any(_is_volume(one) for one in component):
+    if not any(is_volume(one) for one in component):
         return "An object names no container and shares no series with a slide of its study."
     # Converters give each level a frame of reference of its own; two bases are two slides.
-    bases = [one.instance for one in component if _is_volume(one) and not one.instance.is_resampled]
+    bases = [one.instance for one in component if is_volume(one) and not one.instance.is_resampled]
     if len({one.frame_of_reference_uid for one in bases}) > 1:
         return "Objects of one series name no container and may be of several slides."
     return None
 
 
-def _is_volume(arrival: Arrival) -> bool:
+def is_volume(arrival: Arrival) -> bool:
+    """Whether an object is an image of the tissue at some level."""
     one = arrival.instance
     return one.flavour == VOLUME and one.sop_class_uid == VL_WHOLE_SLIDE_MICROSCOPY
 
@@ -100,17 +106,17 @@ def _scans(members: Sequence[Arrival]) -> list[list[Arrival]]:
     those that share neither follow the scan that came over the same association, then the scan
     that began nearest in time.
     """
-    scans = _components([one for one in members if _is_volume(one)], _geometry)
+    scans = _components([one for one in members if is_volume(one)], _geometry)
     if len(scans) <= 1:
         return [list(members)]
     for one in members:
-        if not _is_volume(one):
+        if not is_volume(one):
             scans[_home(one, scans)].append(one)
     return scans
 
 
 def _home(stray: Arrival, scans: Sequence[Sequence[Arrival]]) -> int:
-    volumes = [[one for one in scan if _is_volume(one)] for scan in scans]
+    volumes = [[one for one in scan if is_volume(one)] for scan in scans]
     for key in (_geometry, _association):
         homes = [i for i, members in enumerate(volumes) if _share([stray], members, key)]
         if len(homes) == 1:

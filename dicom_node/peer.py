@@ -1,6 +1,7 @@
 """A stand-in for a PACS: a storage SCP that takes everything and writes it durably.
 
-For the demo and for tests; it checks nothing, and it never overwrites.
+It commits at once to what it has (storage commitment), on the association that asks. For the demo
+and for tests; it checks nothing, and it never overwrites.
 """
 
 import logging
@@ -12,11 +13,14 @@ from typing import Final
 
 from pydicom.uid import UID
 
+from appliance.settings import ServerTls
 from appliance.storage import free_bytes, fsync_folder
 from dicom_node.admission import Rules
-from dicom_node.contexts import archive_contexts
+from dicom_node.contexts import archive_contexts, commitment_context
 from dicom_node.listening import listen
+from dicom_node.peer_commitment import PeerCommitment
 from dicom_node.scp import StorageSCP
+from dicom_node.server_tls import server_context
 from dicom_node.spool import Spool
 from dicom_node.status import CANNOT_UNDERSTAND, OUT_OF_RESOURCES, SUCCESS
 from dicom_node.transfer import Announced, Transfer
@@ -36,6 +40,8 @@ class ArchivePeer:
     """
 
     folder: Path
+    tls: ServerTls | None = None
+    """None means clear text."""
     _scp: StorageSCP | None = field(default=None)
     _spool: Spool | None = field(default=None)
 
@@ -54,9 +60,11 @@ class ArchivePeer:
             ae_title=ae_title,
             listening=listening,
             rules=Rules(ae_title=ae_title, peers=None, maximum_associations=_MAXIMUM_ASSOCIATIONS),
-            contexts=archive_contexts(),
+            contexts=[*archive_contexts(), commitment_context()],
             spool=spool,
             store=self._store,
+            services=PeerCommitment(has=self._has).services,
+            tls=None if self.tls is None else server_context(self.tls, key="tls"),
         )
         self._scp.start()
         return int(listening.getsockname()[1])
@@ -84,6 +92,9 @@ class ArchivePeer:
             break
         fsync_folder(self.folder)
         return SUCCESS
+
+    def _has(self, sop_instance_uid: str) -> bool:
+        return (self.folder / f"{sop_instance_uid}.dcm").exists()
 
     def _names(self, sop_instance_uid: str) -> "list[Path] | map[Path]":
         return map(

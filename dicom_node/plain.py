@@ -12,6 +12,7 @@ import ssl
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from socketserver import BaseServer
 from typing import Any, Final
 
 from pynetdicom import AE, _config, evt
@@ -86,6 +87,13 @@ class PlainServer(ThreadedAssociationServer):
                 return
         request.settimeout(None)
         super().finish_request(request, client_address)
+
+    def shutdown(self) -> None:
+        """Stop listening and abort what is open."""
+        BaseServer.shutdown(self)
+        for association in self.active_associations:
+            association.abort()
+        self.server_close()
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002
         """Say that a connection failed; the others go on."""

@@ -26,7 +26,7 @@ from dicom_node.storing import Admitted, Serving
 log = logging.getLogger(__name__)
 
 MAXIMUM_ASSOCIATIONS: Final = 8
-_DOORS: Final = Doors(connections_per_address=8, maximum_connections=32, maximum_silent=16)
+_DOORS: Final = Doors(connections_per_address=16, maximum_connections=64, maximum_silent=16)
 _TIMEOUT_S: Final = 30.0
 _LONGEST_ASSOCIATION_S: Final = 300.0
 _LOOK_EVERY_S: Final = 0.1

@@ -10,7 +10,7 @@ import logging
 import socket
 import ssl
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
 import uvicorn
@@ -136,7 +136,8 @@ class WebServer(uvicorn.Server):
         """Begin to take connections."""
         asyncio.get_running_loop().set_exception_handler(_note_bug)
         self.servers = []
-        self._keep(self._accept())
+        accepting = self._keep(self._accept())
+        accepting.add_done_callback(self._stop_serving)
         self.started = True
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
@@ -147,10 +148,15 @@ class WebServer(uvicorn.Server):
             connection.transport.abort()
         await super().shutdown(sockets)
 
-    def _keep(self, work: Any) -> None:
+    def _keep(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
+
+    def _stop_serving(self, _accepting: asyncio.Task[None]) -> None:
+        """End: who takes no connections is of no use, and the node starts another."""
+        self.should_exit = True
 
     async def _accept(self) -> None:
         loop = asyncio.get_running_loop()

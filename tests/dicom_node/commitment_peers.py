@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from pydicom import Dataset
 from pydicom.uid import UID, ExplicitVRLittleEndian, generate_uid
@@ -22,6 +23,12 @@ from dicom_node.contexts import (
 from dicom_node.sender import outgoing, send
 from tests.dicom_node.conftest import Hospital
 from tests.dicom_node.objects import Image, write
+
+
+class Listening(Protocol):
+    """What can be asked: a node in this process or another."""
+
+    port: int
 
 
 class CommittingHospital(Hospital):
@@ -142,7 +149,7 @@ def action(
 
 @contextmanager
 def asking(
-    hospital: Hospital,
+    hospital: "Listening",
     *,
     calling: str = "SCANNER",
     syntax: str = ExplicitVRLittleEndian,

@@ -2,21 +2,30 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from pydicom import Dataset
+from pynetdicom import evt
 from pynetdicom.association import Association
+from pynetdicom.events import Event
 
 from appliance.errors import ConfigError, DeliveryRefused, PeerUnavailable
 from appliance.settings import Confirmation
 from dicom_node.association import Endpoint, associated
 from dicom_node.confirmation import COMMITTED, Confirmer, confirm
 from dicom_node.confirmed_sending import NotConfirmed, send_until_confirmed
-from dicom_node.contexts import commitment_context
+from dicom_node.contexts import (
+    STORAGE_COMMITMENT,
+    STORAGE_COMMITMENT_INSTANCE,
+    commitment_context,
+)
 from dicom_node.requestor import Requestor
 from dicom_node.sender import Outgoing, echo, outgoing, send
 from dicom_node.status import PeerFailed
@@ -267,6 +276,20 @@ def test_the_listener_answers_an_echo_and_only_to_its_own_name(pacs: Pacs) -> No
             echo(Endpoint(called_ae_title="OTHER", **values))
 
 
+def test_silent_and_garbled_connections_do_not_keep_a_report_out(
+    pacs: Pacs, files: list[Outgoing]
+) -> None:
+    pacs.way = "new"
+    with confirmer_of(pacs, listens=True).listening() as confirmer, ExitStack() as open_:
+        pacs.report_port = confirmer.report_port
+        address = ("127.0.0.1", confirmer.report_port)
+        for content in (b"", b"GET / HTTP/1.1\r\n\r\n", b"\x01\x00\xff\xff\xff\xff", b"\x04"):
+            for _ in range(2):
+                stranger = open_.enter_context(socket.create_connection(address))
+                stranger.sendall(content)
+        deliver(files, confirmer, pacs)
+
+
 def test_a_taken_port_names_the_key_of_the_settings(pacs: Pacs) -> None:
     taken = Confirmer(endpoint=pacs.endpoint, terms=terms(report_port=pacs.port))
     with pytest.raises(ConfigError, match=r"confirmation\.report_port"), taken.listening():
@@ -356,6 +379,23 @@ def test_a_deliverer_killed_between_sending_and_asking_sends_nothing_twice(
 
 
 # What we rely on in the library.
+
+
+def test_our_answer_is_on_its_way_before_we_release(pacs: Pacs, files: list[Outgoing]) -> None:
+    came, never = threading.Event(), threading.Event()
+
+    def slow(_event: Event) -> tuple[int, None]:
+        came.set()
+        never.wait(0.5)
+        return 0, None
+
+    request = request_for(uids(files), files[0].sop_class_uid)
+    with associated(
+        pacs.endpoint, [commitment_context()], handlers=[(evt.EVT_N_EVENT_REPORT, slow)]
+    ) as association:
+        association.send_n_action(request, 1, STORAGE_COMMITMENT, STORAGE_COMMITMENT_INSTANCE)
+        assert came.wait(10)
+    wait_until(lambda: pacs.statuses == [0])
 
 
 def test_pynetdicom_still_has_what_our_associations_replace(

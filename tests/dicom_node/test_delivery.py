@@ -28,24 +28,29 @@ from appliance.errors import (
 )
 from appliance.line import Parcel, Role, Stage, State
 from appliance.manifest import VerifiedParcel
-from appliance.settings import Confirmation, Operators, Peer, Route, Web
+from appliance.settings import Confirmation, Operators, Peer, Route, Web, load
 from appliance.stores.database import open_engine
+from appliance.stores.deposits import DepositState, DepositStatus
 from appliance.stores.journal import Journal
 from appliance.stores.parcels import PendingParcel
 from dicom_node import delivery_commands
 from dicom_node.deliver import MAXIMUM_STUMBLES, carrier_of, confirming
 from dicom_node.delivery_actions import delivery_actions
-from dicom_node.delivery_commands import age, parcel_lines
+from dicom_node.delivery_commands import age, original_lines, parcel_lines
 from dicom_node.peer import ArchivePeer
 from dicom_node.routes.dicom import DicomRoute
 from dicom_node.routes.parcel_files import outgoing_files
 from dicom_node.sender import Outgoing
 from dicom_node.status import PeerBusy, PeerFailed
 from tests.dicom_node.committing import Pacs, running_pacs
+from tests.dicom_node.conftest import wait_until
 from tests.dicom_node.objects import Image, data_set_offset, write
 from tests.dicom_node.real_peers import Orthanc, free_port, running_orthanc
 from tests.dicom_node.test_deliver import KEY, SR, Line
 
+PUBLIC_PEM = KEY.public_key().public_bytes(
+    serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+)
 INSIDE = (ip_network("127.0.0.0/8"),)
 
 
@@ -94,6 +99,13 @@ def stow_route(orthanc: Orthanc, **changes: Any) -> Route:
         web=Web.model_validate({"url": orthanc.web}),
         **changes,
     )
+
+
+class Nobody:
+    """A carrier that is never asked."""
+
+    def deliver(self, parcel: object, *, again: bool) -> str:
+        raise AssertionError
 
 
 @dataclass(kw_only=True)
@@ -377,11 +389,7 @@ class Killed:
         self.folder = folder
         self.route = route
         self.offset_s = 0.0
-        (folder / "sign.pub").write_bytes(
-            KEY.public_key().public_bytes(
-                serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-            )
-        )
+        (folder / "sign.pub").write_bytes(PUBLIC_PEM)
 
     def run(self, dies: str) -> int:
         self.offset_s += 60.0
@@ -638,6 +646,46 @@ def test_the_command_retries_through_the_daemon(
     assert {one.state for one in journal.parcels.pending()} == {State.WAITING}
 
 
+def test_the_daemon_of_a_route_delivers_is_confirmed_and_retries_for_a_person(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report_port = free_port()
+    with running_pacs(Pacs(way="new", report_port=report_port, action_status=0x0124)) as pacs:
+        confirmation = (
+            f'confirmation = {{ wait_s = 20.0, report_host = "127.0.0.1", '
+            f"report_port = {report_port} }}\n"
+        )
+        text = SETTINGS.format(root=tmp_path).replace("port = 104", f"port = {pacs.port}")
+        settings = tmp_path / "coverslip.toml"
+        settings.write_text(text + confirmation)
+        (tmp_path / "keys").mkdir()
+        (tmp_path / "keys" / "sign.pub").write_bytes(PUBLIC_PEM)
+        (tmp_path / "journal").mkdir()
+        journal = Journal(open_engine(f"sqlite:///{tmp_path}/journal/journal.db", store="journal"))
+        line = Line(
+            folder=tmp_path, journal=journal, route=load(settings).route("pacs"), carrier=Nobody()
+        )
+        hand_over(line, tmp_path)
+        words = ["--settings", str(settings)]
+        with subprocess.Popen(
+            [sys.executable, "-m", "appliance", *words, "deliver", "pacs"],
+            stderr=subprocess.DEVNULL,
+        ) as daemon:
+            try:
+                wait_until(lambda: pending(journal).state is State.ASIDE, 30.0)
+                assert "request for storage commitment" in (pending(journal).error or "")
+                pacs.action_status = 0
+                code, said, _ = run_command([*words, "deliveries", "retry", "pacs"], capsys)
+                assert (code, said) == (0, "Put back in the queue of route pacs: parcels 1.\n")
+                wait_until(lambda: journal.parcels.pending() == (), 30.0)
+            finally:
+                daemon.terminate()
+        assert daemon.returncode == 0
+    assert set(pacs.statuses) == {0}
+    (said_done,) = [one.text for one in journal.board.events() if one.kind == "delivered"]
+    assert said_done == "Stored at PACS and confirmed by it: objects 1."
+
+
 def test_waiting_parcels_tell_when_they_are_tried_again(journal: Journal, clock: Clock) -> None:
     slide_with(journal, "a")
     claim = journal.parcels.claim("pacs")
@@ -649,6 +697,40 @@ def test_waiting_parcels_tell_when_they_are_tried_again(journal: Journal, clock:
         "      It is away.",
         "      Tried 1 times; again in 2 min.",
     ]
+
+
+def _deposit(number: int, state: DepositState, error: str | None, at: float) -> DepositStatus:
+    return DepositStatus(
+        number=number,
+        route="archive",
+        slide_id="slide-1",
+        state=state,
+        size_bytes=2_000_000_000,
+        retries=1,
+        error=error,
+        error_code=None,
+        next_step="Do something." if error else None,
+        next_try_at=None,
+        updated_at=at,
+    )
+
+
+def test_originals_are_told_by_what_holds_them_up() -> None:
+    told = original_lines(
+        [
+            _deposit(1, DepositState.ASIDE, "Never.", 900.0),
+            _deposit(2, DepositState.ASIDE, "Never.", 940.0),
+            _deposit(3, DepositState.WAITING, None, 400.0),
+        ],
+        now=1000.0,
+    )
+    assert told == [
+        "archive: 3 originals (6.0 GB) not arrived, 2 of them set aside",
+        "  2 aside: Never.",
+        "      Do something.",
+        "  The one without news for longest: 10 min.",
+    ]
+    assert original_lines([], now=0.0) == []
 
 
 def test_ages_are_told_in_their_largest_unit() -> None:

@@ -20,12 +20,12 @@ from appliance.errors import DeliveryRefused, PeerUnavailable
 from dicom_node import requestor
 from dicom_node.association import Endpoint, associated, echo, status_of
 from dicom_node.contexts import VL_WHOLE_SLIDE_MICROSCOPY, archive_contexts, proposals
-from dicom_node.presence import STUDY_ROOT_FIND
+from dicom_node.presence import STUDY_ROOT_FIND, holds
 from dicom_node.sender import MAXIMUM_CONTEXTS, Outgoing, groups, outgoing, send
 from dicom_node.status import AlreadyThere, PeerFailed
 from tests.dicom_node.conftest import wait_until
 from tests.dicom_node.objects import Image, data_set_offset, write
-from tests.dicom_node.real_peers import free_port, listens
+from tests.dicom_node.real_peers import free_port, listens, running_orthanc
 
 SR = "1.2.840.10008.5.1.4.1.1.88.34"
 SEG = "1.2.840.10008.5.1.4.1.1.66.4"
@@ -273,6 +273,14 @@ def test_a_peer_that_cannot_be_asked_what_it_has_is_not_believed(
         pytest.raises(AlreadyThere),
     ):
         send(made(tmp_path, 1), endpoint(port))
+
+
+def test_orthanc_tells_what_it_has(tmp_path: Path, require_tool: Callable[[str], str]) -> None:
+    here, missing = made(tmp_path / "made", 2)
+    with running_orthanc(require_tool("Orthanc"), tmp_path / "orthanc") as orthanc:
+        send([here], endpoint(orthanc.dicom_port))
+        assert holds(endpoint(orthanc.dicom_port), here.path)
+        assert not holds(endpoint(orthanc.dicom_port), missing.path)
 
 
 def test_a_peer_that_takes_no_more_bytes_is_left(

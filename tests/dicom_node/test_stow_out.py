@@ -72,6 +72,14 @@ def test_storing_again_leaves_one_object_at_orthanc(orthanc: Orthanc, tmp_path: 
     assert orthanc.instances()[files[0].sop_instance_uid] == files[0].path.read_bytes()
 
 
+def test_orthanc_tells_by_qido_what_it_has(orthanc: Orthanc, tmp_path: Path) -> None:
+    here, missing = made(tmp_path, 2)
+    stow.store([here], web(orthanc.web))
+    with stow._service(web(orthanc.web)) as service:
+        assert service._holds(here)
+        assert not service._holds(missing)
+
+
 def test_orthanc_takes_it_through_tls_with_our_certificate(
     orthanc: Orthanc, tmp_path: Path, require_tool: Callable[[str], str]
 ) -> None:
