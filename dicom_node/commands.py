@@ -1,4 +1,4 @@
-"""Commands of the DICOM node: node, deliver, deliveries, send, import, echo, peer."""
+"""Commands of the DICOM node: node, deliver, deliveries, purge, send, import, echo, peer."""
 
 import argparse
 import signal
@@ -23,6 +23,8 @@ def register(commands: Any) -> None:
     _add_endpoint(sending)
     import_commands.register(commands)
     delivery_commands.register(commands)
+    purge = _add(commands, "purge", "remove the originals of a slide that is archived", run_purge)
+    purge.add_argument("slide_id", metavar="SLIDE", help="its id, as the screen shows it")
     _add_endpoint(_add(commands, "echo", "ask a DICOM peer whether it is alive", run_echo))
     peer = _add(commands, "peer", "run a stand-in for a PACS, for tests", run_peer)
     peer.add_argument("--ae", default="PACS", help="its AE title (default PACS)")
@@ -48,6 +50,18 @@ def run_deliver(arguments: argparse.Namespace) -> int:
     from dicom_node import deliver
 
     return deliver.run(load(arguments.settings), arguments.route)
+
+
+def run_purge(arguments: argparse.Namespace) -> int:
+    """Ask the node to remove the originals of a slide."""
+    from appliance.control import call
+    from appliance.settings import load
+    from appliance.storage import Root
+
+    socket = Root(load(arguments.settings).storage.root).socket("node")
+    purged = call(socket, "purge", slide_id=arguments.slide_id)
+    print(f"{purged['objects']} originals were removed, {purged['bytes'] / 1e6:.1f} MB.")
+    return 0
 
 
 def run_send(arguments: argparse.Namespace) -> int:

@@ -100,6 +100,7 @@ class Confirmer:
                 ae_title=self.endpoint.calling_ae_title,
                 host=self.terms.report_host,
                 port=self.terms.report_port,
+                tls=self.terms.report_tls,
                 on_report=self._on_report,
             )
             self._listener.start()

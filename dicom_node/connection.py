@@ -10,6 +10,7 @@ import os
 import select
 import socket
 import ssl
+import threading
 import time
 from collections.abc import Callable
 from typing import Final
@@ -39,11 +40,13 @@ class Bell:
 
     def __init__(self) -> None:
         self.descriptor = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._lock = threading.Lock()  # a descriptor that was given back may be another's file
 
     def ring(self) -> None:
         """Wake the thread; does nothing once the bell was taken down."""
-        with contextlib.suppress(OSError):
-            os.eventfd_write(self.descriptor, 1)
+        with self._lock:
+            if self.descriptor >= 0:
+                os.eventfd_write(self.descriptor, 1)
 
     def is_ringing(self) -> bool:
         """Whether it rang; it is quiet again then."""
@@ -55,7 +58,8 @@ class Bell:
 
     def take_down(self) -> None:
         """Give its descriptor back."""
-        descriptor, self.descriptor = self.descriptor, -1
+        with self._lock:
+            descriptor, self.descriptor = self.descriptor, -1
         if descriptor >= 0:
             os.close(descriptor)
 

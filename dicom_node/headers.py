@@ -20,12 +20,15 @@ from pydicom.tag import BaseTag
 from pydicom.uid import UID
 
 from appliance.errors import InvalidInstance
+from dicom_node.elements import find
 
 _PIXELS: Final = frozenset({0x7FE00008, 0x7FE00009, 0x7FE00010})
+_FRAME_GROUPS: Final = 0x52009230
+"""Per-frame Functional Groups Sequence: nothing that is needed here follows it but the pixels."""
 _LARGEST_ELEMENT_BYTES: Final = 512 << 20
-"""No element before the pixel data is larger: the per-frame groups of 126,280 frames fit."""
+"""No element of the header is larger."""
 _LARGEST_READ_BYTES: Final = 1 << 20
-"""Larger values, which nothing here needs, stay in the file; sequences are read all the same."""
+"""Larger values, which nothing here needs, stay in the file."""
 _UNDEFINED: Final = 0xFFFFFFFF
 _ITEM: Final = b"\xfe\xff\x00\xe0"
 _SEQUENCE_END: Final = b"\xfe\xff\xdd\xe0"
@@ -88,24 +91,23 @@ def read_header(path: Path) -> Header:
     InvalidInstance
         It is no DICOM file, or lacks what every instance must have.
     """
-    pixels_at_bytes: int | None = None
+    stopped_at: int | None = None
     is_implicit: bool | None = None
 
-    def at_pixels(tag: BaseTag, vr: str | None, length: int) -> bool:
-        nonlocal pixels_at_bytes, is_implicit
+    def at_bulk(tag: BaseTag, vr: str | None, length: int) -> bool:
+        nonlocal stopped_at, is_implicit
         is_implicit = vr is None
-        if tag in _PIXELS:
-            pixels_at_bytes = -1
+        if tag in _PIXELS or tag == _FRAME_GROUPS:
+            stopped_at = tag
             return True
         if _LARGEST_ELEMENT_BYTES < length < _UNDEFINED:
             raise InvalidInstance("The object's header announces an element of impossible length.")
         return False
 
     with path.open("rb") as file, pydicom_door():
-        dataset = read_partial(file, stop_when=at_pixels, defer_size=_LARGEST_READ_BYTES)
-        if pixels_at_bytes is not None:
-            pixels_at_bytes = file.tell()
-        instance = _instance(dataset)
+        dataset = read_partial(file, stop_when=at_bulk, defer_size=_LARGEST_READ_BYTES)
+        instance = _instance(dataset, has_frame_groups=stopped_at == _FRAME_GROUPS)
+        pixels_at_bytes = find(file, _PIXELS, is_implicit=bool(is_implicit)) if stopped_at else None
         if is_implicit != UID(instance.transfer_syntax_uid).is_implicit_VR:  # pydicom would guess
             raise InvalidInstance("The object is not encoded as its transfer syntax says.")
     return Header(instance=instance, dataset=dataset, pixels_at_bytes=pixels_at_bytes)
@@ -170,7 +172,7 @@ def pydicom_door() -> Iterator[None]:
         raise InvalidInstance("The object cannot be read as DICOM.") from error
 
 
-def _instance(dataset: Dataset) -> Instance:
+def _instance(dataset: Dataset, *, has_frame_groups: bool) -> Instance:
     rows_px, columns_px = (
         _number(dataset, "TotalPixelMatrixRows"),
         _number(dataset, "TotalPixelMatrixColumns"),
@@ -193,20 +195,24 @@ def _instance(dataset: Dataset) -> Instance:
         part=_number(dataset, "InConcatenationNumber") or None,
         parts=_number(dataset, "InConcatenationTotalNumber") or None,
         n_frames=_number(dataset, "NumberOfFrames") or 1,
-        n_frames_expected=_frames_expected(dataset, rows_px, columns_px),
+        n_frames_expected=_frames_expected(
+            dataset, rows_px, columns_px, has_groups=has_frame_groups
+        ),
         rows_px=rows_px,
         columns_px=columns_px,
     )
 
 
-def _frames_expected(dataset: Dataset, rows_px: int, columns_px: int) -> int | None:
+def _frames_expected(
+    dataset: Dataset, rows_px: int, columns_px: int, *, has_groups: bool
+) -> int | None:
     """Frames of the whole matrix (PS3.3 C.7.6.17.3): only TILED_FULL promises every tile.
 
     Some scanners leave Dimension Organization Type out; without per-frame groups their tiles
     can only be in TILED_FULL order.
     """
     organisation = _text(dataset, "DimensionOrganizationType")
-    if organisation is None and "PerFrameFunctionalGroupsSequence" not in dataset:
+    if organisation is None and not has_groups:
         organisation = _TILED_FULL
     tile_rows_px, tile_columns_px = _number(dataset, "Rows"), _number(dataset, "Columns")
     if organisation != _TILED_FULL or not (rows_px and columns_px):

@@ -10,6 +10,7 @@ import os
 import signal
 import socket
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from multiprocessing.context import SpawnProcess
@@ -25,6 +26,7 @@ from dicom_node.receiving import build_receiving
 log = logging.getLogger(__name__)
 
 _STOP_LIMIT_S: Final = 5.0
+_RESTART_AFTER_S: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,15 +54,23 @@ class Listeners:
         The bound socket; the listeners share it.
     others
         What else receives.
+    clock
+        Monotonic seconds.
     """
 
     def __init__(
-        self, settings: Settings, listening: socket.socket, others: Sequence[Child] = ()
+        self,
+        settings: Settings,
+        listening: socket.socket,
+        others: Sequence[Child] = (),
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         listener = Child(name="listener", run=run_listener, listening=listening)
         self._settings = settings
         self._children = [*[listener] * (settings.node.listeners - 1), *others]
+        self._clock = clock
         self._processes: dict[int, SpawnProcess] = {}
+        self._started_at: dict[int, float] = {}
 
     def tend(self) -> bool:
         """Start what is missing; False, so that the daemon waits before the next look."""
@@ -68,12 +78,15 @@ class Listeners:
             process = self._processes.get(number)
             if process is not None and process.is_alive():
                 continue
+            if self._clock() - self._started_at.get(number, float("-inf")) < _RESTART_AFTER_S:
+                continue  # one that dies at its start must not keep a core busy
             if process is not None:
                 log.error("a %s died and is started again", child.name)
             self._processes[number] = multiprocessing.get_context("spawn").Process(
                 target=child.run, args=(self._settings, child.listening), name=child.name
             )
             self._processes[number].start()
+            self._started_at[number] = self._clock()
         return False
 
     def stop(self) -> None:

@@ -8,8 +8,9 @@ from pydicom import Dataset, dcmread
 from pydicom.errors import InvalidDicomError
 from pynetdicom.presentation import build_context
 
-from appliance.errors import DeliveryRefused, InvalidInstance
+from appliance.errors import DeliveryRefused, InvalidInstance, PeerUnavailable
 from dicom_node.association import Endpoint, associated
+from dicom_node.headers import pydicom_door
 
 STUDY_ROOT_FIND: Final = "1.2.840.10008.5.1.4.1.2.2.1"
 _PENDING: Final = frozenset({0xFF00, 0xFF01})
@@ -47,14 +48,21 @@ def holds(endpoint: Endpoint, path: Path) -> bool:
     for keyword, value in keys.items():
         setattr(question, keyword, value)
     try:
-        with associated(endpoint, [build_context(STUDY_ROOT_FIND)]) as association:
-            answers = list(association.send_c_find(question, STUDY_ROOT_FIND))
-    except DeliveryRefused:
+        with associated(endpoint, [build_context(STUDY_ROOT_FIND)]) as association, pydicom_door():
+            return any(
+                status.get("Status") in _PENDING and found is not None and _is(found, keys)
+                for status, found in list(association.send_c_find(question, STUDY_ROOT_FIND))
+            )
+    except RuntimeError as error:
+        raise PeerUnavailable("The peer ended the association.") from error
+    except (DeliveryRefused, InvalidInstance):
         return False
-    return any(
-        status.get("Status") in _PENDING
-        and found is not None
-        and found.get("SOPInstanceUID") == keys["SOPInstanceUID"]
-        and found.get("SOPClassUID", keys["SOPClassUID"]) == keys["SOPClassUID"]
-        for status, found in answers
+
+
+def _is(found: Dataset, keys: dict[str, str]) -> bool:
+    """Whether an answer is about the instance; a peer may leave the SOP class out."""
+    sop_class_uid = found.get("SOPClassUID") or keys["SOPClassUID"]
+    return (str(found.get("SOPInstanceUID")), str(sop_class_uid)) == (
+        keys["SOPInstanceUID"],
+        keys["SOPClassUID"],
     )

@@ -263,6 +263,7 @@ class NodeAssociation(Association):
 
     def _end(self) -> None:
         """Leave nothing behind, then let the peer read our last words."""
+        self.connection.woken = lambda: None
         if self._storing is not None:
             self._storing.drop()
         self._serving.ended(self)
@@ -274,7 +275,6 @@ class NodeAssociation(Association):
         with contextlib.suppress(Exception):
             if self.dul.state_machine.current_state != _IDLE:
                 self.dul.state_machine.do_action(_CLOSED)
-        self.connection.woken = lambda: None
         self._bell.take_down()
 
 

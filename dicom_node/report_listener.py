@@ -1,6 +1,7 @@
 """Listening for answers to our requests for storage commitment, on associations of the PACS."""
 
 import logging
+import ssl
 import threading
 import time
 from collections.abc import Callable
@@ -15,11 +16,13 @@ from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
 from appliance import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from appliance.errors import ConfigError
+from appliance.settings import ServerTls
 from dicom_node.admission import Doors, Pace
 from dicom_node.contexts import STORAGE_COMMITMENT, commitment_context
 from dicom_node.contract import contract_broken
 from dicom_node.listening import listen
 from dicom_node.quiet import silence_libraries
+from dicom_node.server_tls import server_context
 from dicom_node.status import CANNOT_UNDERSTAND, PROCESSING_FAILURE, SUCCESS
 from dicom_node.storing import Admitted, Serving
 
@@ -52,17 +55,21 @@ class ReportListener:
     port: int
     """0 takes any free one, which is known after `start`."""
     on_report: OnReport
+    tls: ServerTls | None = None
+    """None means clear text."""
     _server: _Server | None = field(default=None)
 
     def start(self) -> None:
-        """Listen; raises ConfigError when the port cannot be had."""
+        """Listen; raises ConfigError when the port cannot be had, or TLS is not set up soundly."""
         silence_libraries()
+        key = "confirmation.report_tls"
+        context = None if self.tls is None else server_context(self.tls, key=key)
         handlers = [
             (evt.EVT_N_EVENT_REPORT, reporting(self.on_report)),
             (evt.EVT_C_ECHO, lambda _event: SUCCESS),
         ]
         try:
-            self._server = self._listen(handlers)
+            self._server = self._listen(handlers, context)
         except (ConfigError, OSError) as error:
             raise ConfigError(
                 f"confirmation.report_port: {self.host}:{self.port} cannot be listened on."
@@ -74,10 +81,12 @@ class ReportListener:
             self._server.shutdown()
             self._server = None
 
-    def _listen(self, handlers: list[Any]) -> _Server:
+    def _listen(self, handlers: list[Any], context: ssl.SSLContext | None) -> _Server:
         entity = self._entity()
         if contract_broken() is not None:  # the library alone, as the node does too
-            server = entity.start_server((self.host, self.port), block=False, evt_handlers=handlers)
+            server = entity.start_server(
+                (self.host, self.port), block=False, evt_handlers=handlers, ssl_context=context
+            )
             assert server is not None  # noqa: S101  it does not block
             self.port = int(server.server_address[1])
             return server
@@ -85,7 +94,9 @@ class ReportListener:
 
         listening = listen(self.host, self.port)
         self.port = int(listening.getsockname()[1])
-        made = NodeServer(entity, listening, handlers=handlers, serving=_SERVING, doors=_DOORS)
+        made = NodeServer(
+            entity, listening, handlers=handlers, serving=_SERVING, doors=_DOORS, tls=context
+        )
         threading.Thread(
             target=made.serve_forever, args=(_LOOK_EVERY_S,), name="reports", daemon=True
         ).start()

@@ -142,10 +142,12 @@ def send(
 def groups(files: Sequence[Outgoing]) -> Iterator[list[Outgoing]]:
     """Split files so that an association has a context for each kind (PS3.8 9.3.2: at most 128)."""
     group: list[Outgoing] = []
+    kinds: set[tuple[str, str]] = set()
     for one in files:
-        if len(_kinds([*group, one])) > MAXIMUM_CONTEXTS:
+        kinds |= _kinds([one])
+        if len(kinds) > MAXIMUM_CONTEXTS:
             yield group
-            group = []
+            group, kinds = [], _kinds([one])
         group.append(one)
     if group:
         yield group

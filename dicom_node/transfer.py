@@ -45,9 +45,14 @@ class Transfer:
         self._digest = hashlib.sha256()
         self._hard_free = hard_free
         self._unsynced_bytes = 0
+        self._syncing: threading.Thread | None = None
+        self._sync_error: OSError | None = None
         self._instance: Instance | None = None
         self._lock = threading.Lock()
-        self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        self._descriptor = -1
+        with self._storage_failure():
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+            self._descriptor = os.open(path, flags, 0o600)
 
     @property
     def sha256(self) -> str:
@@ -71,8 +76,9 @@ class Transfer:
 
     def make_durable(self) -> None:
         """Force the content to disk and close the file; a full disk is a `failure`."""
-        with self._storage_failure():
-            os.fsync(self._descriptor)
+        if self.failure is None:
+            with self._storage_failure():
+                os.fsync(self._descriptor)
         self._close()
 
     def discard(self) -> None:
@@ -96,10 +102,30 @@ class Transfer:
             self._unsynced_bytes += len(content)
             if self._unsynced_bytes >= SYNC_EVERY_BYTES:
                 self._unsynced_bytes = 0
-                os.fdatasync(self._descriptor)
+                self._sync_meanwhile()
                 if not self._hard_free():
                     raise OSError(errno.ENOSPC, "below the hard limit")
         self.size_bytes += len(content)
+
+    def _sync_meanwhile(self) -> None:
+        """Force what is there to disk while more comes; a slow disk holds the sender back."""
+        self._await_sync()
+        self._syncing = threading.Thread(target=self._sync, name="sync", daemon=True)
+        self._syncing.start()
+
+    def _sync(self) -> None:
+        try:
+            os.fdatasync(self._descriptor)
+        except OSError as error:
+            self._sync_error = error
+
+    def _await_sync(self) -> None:
+        """Wait until nothing is being forced to disk; raises what went wrong with it."""
+        syncing, self._syncing = self._syncing, None
+        if syncing is not None:
+            syncing.join()
+        if self._sync_error is not None:
+            raise self._sync_error
 
     def _storage_failure(self) -> "_NoteFullDisk":
         return _NoteFullDisk(self)
@@ -107,9 +133,13 @@ class Transfer:
     def refuse(self) -> None:
         """Give up what was written, to make room at once."""
         self.failure = StorageFull("The disk of the appliance is full.")
-        os.ftruncate(self._descriptor, 0)
+        if self._descriptor >= 0:
+            os.ftruncate(self._descriptor, 0)
 
     def _close(self) -> None:
+        syncing = self._syncing
+        if syncing is not None:  # the descriptor's number must not become another file's meanwhile
+            syncing.join()
         with self._lock:
             descriptor, self._descriptor = self._descriptor, -1
         if descriptor >= 0:

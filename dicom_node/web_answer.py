@@ -16,14 +16,17 @@ CONFLICT: Final = 409
 _SUCCESSES: Final = range(200, 300)
 _SERVER_ERRORS: Final = range(500, 600)
 _LATER: Final = frozenset({408, 425, 429, 502, 503, 504, 507})
-_NEVER: Final[Mapping[int, str]] = {
+_REDIRECTIONS: Final = range(300, 400)
+_OF_THE_OBJECT: Final[Mapping[int, str]] = {
     400: "The peer does not understand our request (HTTP 400).",
+    413: "The object is larger than the peer takes (HTTP 413).",
+    415: "The peer does not take objects of this kind or encoding (HTTP 415).",
+}
+_OF_THE_SERVICE: Final[Mapping[int, str]] = {
     401: "The peer does not know our token (HTTP 401).",
     403: "The peer knows us, but does not let us store (HTTP 403).",
     404: "The peer has no STOW-RS service at the URL of the settings (HTTP 404).",
     405: "The peer has no STOW-RS service at the URL of the settings (HTTP 405).",
-    413: "The object is larger than the peer takes (HTTP 413).",
-    415: "The peer does not take objects of this kind or encoding (HTTP 415).",
 }
 
 _REFERENCED_SOP_SEQUENCE: Final = "00081199"
@@ -31,6 +34,10 @@ _FAILED_SOP_SEQUENCE: Final = "00081198"
 _OTHER_FAILURES_SEQUENCE: Final = "0008119A"
 _FAILURE_REASON: Final = "00081197"
 _REFERENCED_SOP_INSTANCE_UID: Final = "00081155"
+
+
+class ServiceRefused(DeliveryRefused):
+    """The service does not want us, or is not there; nothing else would be taken either."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,8 +58,10 @@ def check_http(status: int, *, retry_after: str = "", now: float | None = None) 
     ------
     PeerBusy, PeerFailed
         It may work later.
+    ServiceRefused
+        It never will, whatever we send.
     DeliveryRefused
-        It never will.
+        It never will with what was sent.
     """
     if status in _SUCCESSES or status == CONFLICT:
         return
@@ -61,7 +70,12 @@ def check_http(status: int, *, retry_after: str = "", now: float | None = None) 
         raise PeerBusy(f"The peer takes no more for now (HTTP {status}).", after_s=after_s)
     if status in _SERVER_ERRORS:
         raise PeerFailed(f"The peer failed over our request (HTTP {status}).")
-    raise DeliveryRefused(_NEVER.get(status, f"The peer refused our request (HTTP {status})."))
+    if status in _OF_THE_SERVICE:
+        raise ServiceRefused(_OF_THE_SERVICE[status])
+    if status in _REDIRECTIONS:
+        raise ServiceRefused(f"The peer wants us to go to another URL (HTTP {status}).")
+    words = _OF_THE_OBJECT.get(status, f"The peer refused our request (HTTP {status}).")
+    raise DeliveryRefused(words)
 
 
 def retry_after_s(value: str, *, now: float) -> float:
@@ -76,10 +90,7 @@ def retry_after_s(value: str, *, now: float) -> float:
 
 def store_answer(content: bytes) -> StoreAnswer:
     """Read the body of an answer (application/dicom+json); what is no such body says nothing."""
-    try:
-        table = json.loads(content)
-    except ValueError:
-        return StoreAnswer()
+    table = _json(content)
     if isinstance(table, list):  # some servers wrap the one data set in a list
         table = table[0] if table else {}
     failed = {uid: _reason(item) for uid, item in _items(table, _FAILED_SOP_SEQUENCE)}
@@ -90,10 +101,7 @@ def store_answer(content: bytes) -> StoreAnswer:
 
 def found_sets(content: bytes) -> list[Any]:
     """Read the body of an answer to a search (PS3.18 10.6); what is no such body finds nothing."""
-    try:
-        found = json.loads(content)
-    except ValueError:
-        return []
+    found = _json(content)
     return found if isinstance(found, list) else []
 
 
@@ -102,6 +110,14 @@ def values(table: Any, tag: str) -> list[Any]:
     element = table.get(tag) if isinstance(table, dict) else None
     found = element.get("Value") if isinstance(element, dict) else None
     return found if isinstance(found, list) else []
+
+
+def _json(content: bytes) -> Any:
+    """Read JSON; None when it is none, or nested so deeply that nobody could mean it."""
+    try:
+        return json.loads(content)
+    except (ValueError, RecursionError):
+        return None
 
 
 def _items(table: Any, tag: str) -> Iterator[tuple[str, Any]]:

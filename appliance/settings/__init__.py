@@ -176,6 +176,15 @@ class Settings(Section):
                     f"scanner {scanner.name} is answered after_archive: that needs a route that "
                     "carries originals, with a confirmation"
                 )
+        ports = [
+            route.confirmation.report_port
+            for route in self.routes
+            if route.confirmation is not None and route.confirmation.report_port
+        ]
+        if len(set(ports)) != len(ports):
+            raise ValueError(
+                "two routes have the same confirmation.report_port; each needs its own"
+            )
         titles = [scanner.ae_title for scanner in self.scanners]
         if len(set(titles)) != len(titles):
             raise ValueError("two scanners have the same AE title")

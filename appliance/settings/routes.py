@@ -6,7 +6,7 @@ from typing import Literal, Self
 
 from pydantic import AnyHttpUrl, Field, model_validator
 
-from appliance.settings.network import ClientTls, is_loopback
+from appliance.settings.network import ClientTls, ServerTls, is_loopback
 from appliance.settings.sections import AETitle, Name, Network, Port, Section
 
 
@@ -45,6 +45,8 @@ class Confirmation(Section):
     report_host: str = "0.0.0.0"  # noqa: S104  the PACS calls back here
     report_port: Port | None = None
     """Where we listen for answers on new associations; None: only on the same one."""
+    report_tls: ServerTls | None = None
+    """Of that port; None means clear text."""
 
 
 class Policy(Section):

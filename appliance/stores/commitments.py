@@ -5,7 +5,7 @@ What is decided stands, and objects that were promised are marked in the same co
 """
 
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
@@ -13,13 +13,12 @@ from typing import Any, Final
 from sqlalchemy import Connection, Engine, and_, delete, func, insert, or_, select, update
 
 from appliance.stores.database import READ_ONLY
-from appliance.stores.receipts_schema import commitment_items, commitments, deposits, instances
-from appliance.stores.received import StoredInstance, stored_instance
+from appliance.stores.held import HeldInstance, chunks, held_instances, is_safe
+from appliance.stores.receipts_schema import commitment_items, commitments, instances
 
 COMMITTED: Final = 0
 """The reason of an object that was committed to; anything else is a failure reason (PS3.3 C.14)."""
 NO_SUCH_OBJECT: Final = 0x0112
-_CHUNK: Final = 500
 
 
 class CommitmentState(StrEnum):
@@ -52,14 +51,6 @@ class Commitment:
     """Tries to give the answer."""
     reasons: Mapping[Reference, int | None]
     """COMMITTED, a failure reason, or None while nothing was decided."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HeldInstance:
-    """An object that we received, and whether an archive has confirmed it."""
-
-    stored: StoredInstance
-    archived: bool
 
 
 class Commitments:
@@ -145,7 +136,7 @@ class Commitments:
         wanted = sorted(set(sop_instance_uids))
         found: dict[int, int] = {}
         with self._reading.connect() as connection:
-            for some in _chunks(wanted):
+            for some in chunks(wanted):
                 statement = (
                     select(
                         commitment_items.c.commitment,
@@ -171,7 +162,7 @@ class Commitments:
     def held(self, sop_instance_uids: Collection[str]) -> dict[str, tuple[HeldInstance, ...]]:
         """By SOP Instance UID every object that came under it."""
         with self._reading.connect() as connection:
-            return _held(connection, sop_instance_uids)
+            return held_instances(connection, sop_instance_uids)
 
     def decide(self, commitment: Commitment, reasons: Mapping[Reference, int]) -> None:
         """Record what is answered, and mark what was promised.
@@ -185,9 +176,9 @@ class Commitments:
             if state != CommitmentState.ASKED:
                 return
             promised = [one for one, reason in reasons.items() if reason == COMMITTED]
-            held = _held(connection, {one.sop_instance_uid for one in promised})
+            held = held_instances(connection, {one.sop_instance_uid for one in promised})
             gone = {
-                one: NO_SUCH_OBJECT for one in promised if not _is_safe(held, one.sop_instance_uid)
+                one: NO_SUCH_OBJECT for one in promised if not is_safe(held, one.sop_instance_uid)
             }
             for one, reason in (dict(reasons) | gone).items():
                 connection.execute(
@@ -199,7 +190,7 @@ class Commitments:
                     )
                     .values(reason=reason)
                 )
-            for some in _chunks([one.sop_instance_uid for one in promised if one not in gone]):
+            for some in chunks([one.sop_instance_uid for one in promised if one not in gone]):
                 connection.execute(
                     update(instances)
                     .where(
@@ -275,7 +266,7 @@ def _reasons(
     connection: Connection, numbers: Sequence[int]
 ) -> dict[int, dict[Reference, int | None]]:
     found: dict[int, dict[Reference, int | None]] = {number: {} for number in numbers}
-    for some in _chunks(numbers):
+    for some in chunks(numbers):
         statement = (
             select(commitment_items)
             .where(commitment_items.c.commitment.in_(some))
@@ -287,37 +278,3 @@ def _reasons(
             )
             found[row.commitment][reference] = row.reason
     return found
-
-
-def _held(
-    connection: Connection, sop_instance_uids: Collection[str]
-) -> dict[str, tuple[HeldInstance, ...]]:
-    archived = (
-        select(deposits.c.number)
-        .where(deposits.c.instance == instances.c.number, deposits.c.confirmed_at.is_not(None))
-        .exists()
-        .label("archived")
-    )
-    found: dict[str, tuple[HeldInstance, ...]] = {}
-    for some in _chunks(sorted(sop_instance_uids)):
-        statement = (
-            select(instances, archived)
-            .where(instances.c.sop_instance_uid.in_(some))
-            .order_by(instances.c.number)
-        )
-        for row in connection.execute(statement).mappings():
-            one = HeldInstance(stored=stored_instance(row), archived=bool(row["archived"]))
-            uid = one.stored.receipt.sop_instance_uid
-            found[uid] = (*found.get(uid, ()), one)
-    return found
-
-
-def _is_safe(held: Mapping[str, Sequence[HeldInstance]], uid: str) -> bool:
-    """Whether everything that came under a UID is here or in an archive."""
-    some = held.get(uid, ())
-    return bool(some) and all(one.archived or one.stored.purged_at is None for one in some)
-
-
-def _chunks(values: Sequence[Any]) -> Iterator[Sequence[Any]]:
-    for start in range(0, len(values), _CHUNK):
-        yield values[start : start + _CHUNK]

@@ -72,7 +72,11 @@ class Parcels:
             return connection.scalar(statement) is not None
 
     def claim(self, route: str) -> ParcelClaim | None:
-        """Claim the parcel of a route that waited longest; parcels of held slides stay."""
+        """Claim the parcel of a route that waited longest; parcels of held slides stay.
+
+        Those that were put back come after new ones, so that a report never waits behind others
+        that the peer leaves unanswered.
+        """
         now = self._clock()
         token = secrets.token_hex(8)
         due = or_(parcels.c.next_try_at.is_(None), parcels.c.next_try_at <= now)
@@ -87,7 +91,7 @@ class Parcels:
                     and_(parcels.c.state == State.RUNNING, parcels.c.lease_until <= now),
                 ),
             )
-            .order_by(parcels.c.created_at)
+            .order_by(parcels.c.retries > 0, parcels.c.created_at)
             .limit(1)
             .with_for_update(skip_locked=True)
             .scalar_subquery()
@@ -142,7 +146,7 @@ class Parcels:
     def put_back(self, claim: ParcelClaim, error: ApplianceError, *, after_s: float) -> None:
         """Try a parcel again after a while."""
         with self._engine.begin() as connection:
-            self._update(
+            kept = self._update(
                 connection,
                 claim,
                 state=State.WAITING,
@@ -152,7 +156,8 @@ class Parcels:
                 lease_token=None,
                 **error_values(error),
             )
-            self._note(connection, claim, "delivery-put-back", str(error))
+            if kept:
+                self._note(connection, claim, "delivery-put-back", str(error))
 
     def set_aside(self, claim: ParcelClaim, error: ApplianceError) -> None:
         """Give a parcel up until a person decides; its slide is set aside with it."""
@@ -174,7 +179,8 @@ class Parcels:
                         **error_values(error),
                     )
                 )
-            self._note(connection, claim, "delivery-set-aside", str(error))
+            if kept:
+                self._note(connection, claim, "delivery-set-aside", str(error))
 
     def retries(self, claim: ParcelClaim) -> int:
         """How often a parcel was put back."""

@@ -12,7 +12,8 @@ from pynetdicom import build_role
 
 from appliance.errors import ApplianceError
 from appliance.settings import Commitment as Terms
-from appliance.stores.commitments import COMMITTED, Commitment, Commitments, HeldInstance, Reference
+from appliance.stores.commitments import COMMITTED, Commitment, Commitments, Reference
+from appliance.stores.held import HeldInstance
 from appliance.worker import retry_after_s
 from dicom_node.association import Endpoint, associated
 from dicom_node.commitment.decision import (
@@ -31,6 +32,8 @@ from dicom_node.contexts import STORAGE_COMMITMENT, commitment_context
 log = logging.getLogger(__name__)
 
 LEASE_S: Final = 900.0
+_ANSWER_LIMIT_S: Final = 30.0
+"""A scanner that is silent for longer keeps the others from their answers."""
 _LOOK_AGAIN_S: Final = 2.0
 """At a request that waits for an archive."""
 
@@ -138,6 +141,7 @@ class CommitmentAnswerer:
                 [commitment_context()],
                 roles=[build_role(STORAGE_COMMITMENT, scp_role=True)],
             ) as association:
+                association.dimse_timeout = _ANSWER_LIMIT_S
                 for one in claimed:
                     send_report(association, one)
                     self.commitments.answered(one.number)

@@ -20,6 +20,7 @@ from dicom_node.status import AlreadyThere, PeerFailed, check_answer, refusal_of
 from dicom_node.web_answer import (
     ACCEPTED,
     CONFLICT,
+    ServiceRefused,
     StoreAnswer,
     check_http,
     found_sets,
@@ -72,14 +73,11 @@ def store(
     n_stored, n_bytes = 0, 0
     with _service(web) as service:
         for batch in batches(files):
-            answer = service.post(batch)
-            for one in batch:
-                try:
-                    service.check(one, answer)
-                except DeliveryRefused as error:
-                    refusals.append(error)
-                    continue
-                n_stored, n_bytes = n_stored + 1, n_bytes + one.size_bytes
+            for one, refusal in service.store(batch):
+                if refusal is not None:
+                    refusals.append(refusal)
+                else:
+                    n_stored, n_bytes = n_stored + 1, n_bytes + one.size_bytes
             progress(n_stored, n_bytes)
     if refusals:
         raise refusal_of(refusals, n_objects=len(files))
@@ -118,6 +116,27 @@ class _Service:
     base: str
     secured: ClientContext | None
     extensions: dict[str, str]
+
+    def store(self, batch: Sequence[Outgoing]) -> Iterator[tuple[Outgoing, DeliveryRefused | None]]:
+        """Store a batch; when it is refused as a whole, its files one by one."""
+        try:
+            answer = self.post(batch)
+        except ServiceRefused:
+            raise
+        except DeliveryRefused as error:
+            if len(batch) == 1:
+                yield batch[0], error
+            else:
+                for one in batch:
+                    yield from self.store([one])
+            return
+        for one in batch:
+            try:
+                self.check(one, answer)
+            except DeliveryRefused as error:
+                yield one, error
+            else:
+                yield one, None
 
     def post(self, batch: Sequence[Outgoing]) -> _Answered:
         """Send one request, and read what its answer says about each instance."""
@@ -222,7 +241,7 @@ def _service(web: Web) -> Iterator[_Service]:
     secured = client_context(web.tls) if web.url.scheme == "https" else None
     named = None if web.tls is None else web.tls.server_name
     with httpx.Client(
-        verify=secured if secured is not None else False,
+        verify=secured or False,  # False: in clear text there is nothing to check
         timeout=_TIMEOUTS,
         trust_env=False,  # no proxy, no password that the settings do not name
         headers=_token(web.token_file),

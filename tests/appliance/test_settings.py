@@ -158,6 +158,11 @@ def test_one_pacs_may_get_reports_and_originals(tmp_path: Path) -> None:
             SCANNER + '[scanners.commitment]\nmeans = "after_archive"\nhost = "10.0.5.1"\n',
             "needs a route that carries originals, with a confirmation",
         ),
+        (
+            (INSIDE + "confirmation = { report_port = 11113 }\n")
+            + (INSIDE + "confirmation = { report_port = 11113 }\n").replace('"pacs"', '"other"'),
+            "same confirmation.report_port",
+        ),
         (SCANNER + SCANNER.replace("scanner-1", "scanner-2"), "same AE title"),
         ('[dicomweb]\nhost = "0.0.0.0"\n', "dicomweb needs tls"),
         ('[node.tls]\ncertificate = "a"\nkey = "b"\n', "ca is missing"),

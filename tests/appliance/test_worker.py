@@ -164,4 +164,5 @@ def test_waiting_time_is_spread_by_chance_over_all_of_it() -> None:
     assert retry_after_s(3, lambda: 0.5) == 20.0
     waits = [retry_after_s(3) for _ in range(1000)]
     assert all(1.0 <= wait <= 40.0 for wait in waits)
-    assert min(waits) < 10.0 < 30.0 < max(waits)
+    assert min(waits) < 10.0
+    assert max(waits) > 30.0

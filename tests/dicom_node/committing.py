@@ -11,6 +11,7 @@ from pydicom.uid import generate_uid
 from pynetdicom import AE, build_role, evt
 from pynetdicom.events import Event
 
+from appliance.settings import ClientTls
 from dicom_node.association import Endpoint, associated
 from dicom_node.contexts import (
     STORAGE_COMMITMENT,
@@ -66,6 +67,7 @@ class Pacs:
     offers: bool = True
     action_status: int = 0
     report_port: int = 0
+    report_tls: ClientTls | None = None
     with_role: bool = True
     stored: list[str] = field(default_factory=list)
     requests: list[Dataset] = field(default_factory=list)
@@ -97,6 +99,7 @@ class Pacs:
             port=self.report_port,
             called_ae_title="COVERSLIP",
             calling_ae_title="PACS",
+            tls=self.report_tls,
         )
         roles = [build_role(STORAGE_COMMITMENT, scp_role=True)] if self.with_role else []
         kind = event_type or (2 if "FailedSOPSequence" in content else 1)

@@ -287,6 +287,46 @@ def test_a_restart_sweeps_what_was_never_answered_for(
     assert hospital.partial_files() == []
 
 
+def test_objects_that_come_again_change_nothing(
+    hospital: Hospital, tmp_path: Path, slide_images: list[Image]
+) -> None:
+    _send(hospital, tmp_path, *slide_images)
+    hospital.settle()
+    hospital.work()
+    n_events = len(hospital.journal.board.events())
+    _send(hospital, tmp_path, *reversed(slide_images))
+    hospital.settle()
+    hospital.work()
+    assert (hospital.slide().revision, hospital.slide().stage) == (1, "deidentify")
+    assert len(hospital.journal.board.events()) == n_events
+
+
+def test_slides_that_come_mixed_over_one_association_are_told_apart(
+    hospital: Hospital, tmp_path: Path, slide_images: list[Image]
+) -> None:
+    neighbour = [  # of the same study, in series of their own
+        replace(one, uid=generate_uid(), container="S26-1-A2", series=f"{one.series}.2",
+                frame_of_reference=f"{one.frame_of_reference}.2")
+        for one in slide_images
+    ]  # fmt: skip
+    study = generate_uid()
+    unrelated = [replace(one, uid=generate_uid(), study=study) for one in slide_images]
+    mixed = [one for three in zip(slide_images, neighbour, unrelated, strict=True) for one in three]
+    _send(hospital, tmp_path, *mixed)
+    hospital.settle()
+    hospital.work()
+    assert [one.stage for one in hospital.slides()] == ["deidentify"] * 3
+    members = {
+        frozenset(
+            each.receipt.sop_instance_uid for each in hospital.node.receipts.of_slide(one.slide_id)
+        )
+        for one in hospital.slides()
+    }
+    assert members == {
+        frozenset(one.uid for one in images) for images in (slide_images, neighbour, unrelated)
+    }
+
+
 def _label_first(images: list[Image]) -> list[Image]:
     """The rescan of a slide, whose label comes first, in a series of its own."""
     space = {"series": generate_uid(), "frame_of_reference": generate_uid()}

@@ -278,6 +278,20 @@ def test_the_depth_says_which_damage_is_seen(
     assert (changed.uid in report.failed) == tells_content
 
 
+def test_what_cannot_be_looked_at_now_is_a_want_of_resources(
+    hospital: CommittingHospital, desk: Desk, tmp_path: Path
+) -> None:
+    image = Image()
+    hospital.store(tmp_path, image)
+    file = tmp_path / "file"
+    file.write_text("no folder")
+    hospital.node.answerer.path_of = lambda sha256: file / sha256
+    with desk.opened(), asking(hospital) as association:
+        ask(association, action(image.uid))
+        hospital.answer()
+    assert [one.failed for one in desk.reports] == [{image.uid: 0x0213}]
+
+
 def test_after_archive_is_answered_when_an_archive_has_confirmed_everything(
     tmp_path: Path, desk: Desk
 ) -> None:

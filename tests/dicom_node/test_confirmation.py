@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from pynetdicom.association import Association
 from pynetdicom.events import Event
 
 from appliance.errors import ConfigError, DeliveryRefused, PeerUnavailable
-from appliance.settings import Confirmation
+from appliance.settings import ClientTls, Confirmation, ServerTls
 from dicom_node.association import Endpoint, associated
 from dicom_node.confirmation import COMMITTED, Confirmer, confirm
 from dicom_node.confirmed_sending import NotConfirmed, send_until_confirmed
@@ -32,7 +33,7 @@ from dicom_node.status import PeerFailed
 from tests.dicom_node.committing import Pacs, request_for, running_pacs
 from tests.dicom_node.conftest import wait_until
 from tests.dicom_node.objects import Image, write
-from tests.dicom_node.real_peers import free_port, running_orthanc
+from tests.dicom_node.real_peers import certificates, free_port, running_orthanc
 
 SOON_S = 10.0
 AT_ONCE_S = 0.2
@@ -288,6 +289,21 @@ def test_silent_and_garbled_connections_do_not_keep_a_report_out(
                 stranger = open_.enter_context(socket.create_connection(address))
                 stranger.sendall(content)
         deliver(files, confirmer, pacs)
+
+
+def test_reports_come_over_tls_from_those_whom_we_trust(
+    pacs: Pacs, files: list[Outgoing], tmp_path: Path
+) -> None:
+    keys = certificates(tmp_path / "tls", "127.0.0.1")
+    listening = ServerTls(certificate=keys.server, key=keys.server_key, ca=keys.ca)
+    pacs.way = "new"
+    pacs.report_tls = ClientTls(ca=keys.ca, certificate=keys.client, key=keys.client_key)
+    with_tls = terms(report_port=0).model_copy(update={"report_tls": listening})
+    with Confirmer(endpoint=pacs.endpoint, terms=with_tls).listening() as confirmer:
+        pacs.report_port = confirmer.report_port
+        deliver(files, confirmer, pacs)
+        with pytest.raises(PeerUnavailable):
+            echo(replace(pacs.endpoint, port=confirmer.report_port, called_ae_title="COVERSLIP"))
 
 
 def test_a_taken_port_names_the_key_of_the_settings(pacs: Pacs) -> None:

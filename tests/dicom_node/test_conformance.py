@@ -21,7 +21,7 @@ import appliance
 from appliance.errors import DeliveryRefused, InvalidInstance, PeerUnavailable, StorageFull
 from appliance.settings import Node, Scanner
 from dicom_node import admission, association, contexts, reactor, scp, server, status
-from dicom_node.commitment import decision
+from dicom_node.commitment import decision, request
 
 STATEMENT = (Path(__file__).parents[2] / "docs" / "conformance.md").read_text()
 Rows = list[tuple[str, ...]]
@@ -133,6 +133,20 @@ def test_stored_objects_are_answered_as_it_says() -> None:
         status.store_status(status.MismatchedInstance("Another.")),
         status.store_status(InvalidInstance("Cut off.")),
     ]
+    assert said == ours
+
+
+def test_commitment_requests_are_answered_as_it_says() -> None:
+    said = set(numbers(table("Storage commitment (SCP)", first="status of N-ACTION")))
+    ours = {
+        request.SUCCESS,
+        request.NO_SUCH_SOP_INSTANCE,
+        request.INVALID_ARGUMENT,
+        request.NO_SUCH_SOP_CLASS,
+        request.NO_SUCH_ACTION,
+        request.NOT_AUTHORIZED,
+        request.RESOURCE_LIMITATION,
+    }
     assert said == ours
 
 

@@ -214,6 +214,25 @@ def test_a_settings_error_stops_the_daemon_and_is_not_held_against_the_parcel(
     assert journal.parcels.pending() == ()
 
 
+def test_a_new_parcel_does_not_wait_behind_those_that_were_put_back(
+    journal: Journal, clock: Clock
+) -> None:
+    slide_with(journal, "a", "b")
+    for _ in range(2):
+        claim = journal.parcels.claim("pacs")
+        assert claim is not None
+        journal.parcels.put_back(claim, PeerUnavailable("It is away."), after_s=5.0)
+        clock.now += 1.0
+    with journal._engine.begin() as connection:
+        later = Parcel(
+            parcel_id="c", route="pacs", kind="report", folder="c@token", slide_id="slide-1"
+        )
+        journal.parcels.add(connection, later)
+    clock.now += 60.0
+    order = [journal.parcels.claim("pacs") for _ in range(3)]
+    assert [one.parcel.parcel_id for one in order if one is not None] == ["c", "a", "b"]
+
+
 def test_a_carrier_is_told_when_it_may_have_been_sent_before(
     tmp_path: Path, journal: Journal, clock: Clock
 ) -> None:

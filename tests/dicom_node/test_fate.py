@@ -1,6 +1,8 @@
 """Whether originals may be purged, and what is left when they were."""
 
-from collections.abc import Callable, Iterator
+import argparse
+import json
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,11 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from appliance.control import Operator
-from appliance.errors import ForbiddenAction, PeerUnavailable
+from appliance.control import ControlServer, Operator
+from appliance.errors import ApplianceError, ForbiddenAction, PeerUnavailable
 from appliance.line import Outcome, Role, Stage
+from appliance.storage import Root
 from appliance.stores.commitments import COMMITTED, Reference
 from appliance.stores.originals import Original
+from dicom_node import commands
 from dicom_node import node as node_module
 from dicom_node.commitment.decision import Held, decide
 from dicom_node.commitment.decision import reason as reason_of
@@ -169,9 +173,6 @@ def commit(hospital: CommittingHospital, *uids: str) -> None:
     with asking(hospital) as association:
         assert ask(association, action(*uids)) == 0x0000
     hospital.node.answerer.decide()
-
-
-Archived = Callable[[CommittingHospital], None]
 
 
 def test_a_slide_without_an_archive_is_never_purged(
@@ -335,3 +336,38 @@ def test_a_late_level_of_a_purged_slide_asks_for_the_rest_again(
     hospital.work()
     assert hospital.slide().error_code == "incomplete-slide"
     assert "purged after an archive" in str(hospital.slide().error)
+
+
+def test_purge_works_as_typed(
+    hospital: CommittingHospital,
+    tmp_path: Path,
+    slide_images: list[Image],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    hospital.store(tmp_path, *slide_images)
+    finish(hospital)
+    settings_file = tmp_path / "coverslip.toml"
+    settings_file.write_text(
+        f"""
+        [storage]
+        root = {json.dumps(str(hospital.settings.storage.root))}
+        [keys]
+        folder = {json.dumps(str(hospital.settings.keys.folder))}
+        """
+    )
+    server = ControlServer(
+        Root(hospital.settings.storage.root).socket("node"),
+        node_module.commands(hospital.node),
+        hospital.settings.operators,
+    )
+    server.start()
+    try:
+        typed = argparse.Namespace(settings=settings_file, slide_id=hospital.slide().slide_id)
+        with pytest.raises(ApplianceError, match="No archive has confirmed"):
+            commands.run_purge(typed)
+        archive(hospital)
+        assert commands.run_purge(typed) == 0
+    finally:
+        server.close()
+    assert "4 originals were removed" in capsys.readouterr().out
+    assert hospital.stored_files() == []

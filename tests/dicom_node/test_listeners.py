@@ -111,7 +111,11 @@ class Site:
     """A node with three listeners."""
 
     def __init__(self, folder: Path) -> None:
-        self.node = NodeProcess(folder, node="listeners = 3\nmaximum_associations = 200")
+        self.node = NodeProcess(
+            folder,
+            node="listeners = 3\nmaximum_associations = 200\nconnections_per_address = 200",
+            scanner="maximum_associations = 200\nassociations_per_minute = 1000",
+        )
         self.incoming = folder / "root" / "spool" / "incoming"
         wait_until(lambda: len(self.folders()) == 3, limit_s=30.0)
 

@@ -360,6 +360,10 @@ def test_neither_journal_nor_log_name_the_patient_or_a_uid(
     for canary in ("Canary", "CANARY", image.uid, image.study, cut.uid, TOKEN, OTHER_TOKEN):
         assert canary.encode() not in journal
         assert canary not in caplog.text
+    assert {record.name.partition(".")[0] for record in caplog.records} <= {
+        "appliance",
+        "dicom_node",
+    }
 
 
 def test_a_bug_that_a_request_meets_ends_that_request_only(

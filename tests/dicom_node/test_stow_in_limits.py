@@ -104,6 +104,19 @@ def test_a_client_that_goes_away_leaves_nothing(
     assert scanner.post(body).status_code == 200
 
 
+def test_an_endpoint_that_is_told_to_stop_drops_what_is_open(
+    hospital: Hospital, tmp_path: Path, body: bytes
+) -> None:
+    with serving(hospital, tmp_path, limits=Limits()) as scanner:
+        wire = scanner.raw(length=len(body))
+        wire.sendall(body[:2000])
+        wait_until(lambda: len(hospital.partial_files()) == 1)
+    assert rest_of(wire) == b""
+    wire.close()
+    assert hospital.partial_files() == []
+    assert not hospital.node.scp.open_associations()
+
+
 def test_more_requests_than_may_be_open_are_sent_away_for_now(
     hospital: Hospital, tmp_path: Path, body: bytes
 ) -> None:

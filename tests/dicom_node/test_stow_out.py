@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from appliance import logs
 from appliance.errors import (
@@ -24,7 +26,7 @@ from appliance.settings import ClientTls, ServerTls, Web
 from dicom_node.routes import stow
 from dicom_node.sender import Outgoing, outgoing
 from dicom_node.status import PeerBusy, PeerFailed
-from dicom_node.web_answer import retry_after_s, store_answer
+from dicom_node.web_answer import ServiceRefused, found_sets, retry_after_s, store_answer
 from tests.dicom_node.conftest import Hospital
 from tests.dicom_node.objects import Image, write
 from tests.dicom_node.real_peers import (
@@ -262,13 +264,13 @@ def test_a_token_file_that_holds_no_token_is_a_settings_error(tmp_path: Path, co
     ("status", "kind", "words"),
     [
         (400, DeliveryRefused, "does not understand"),
-        (401, DeliveryRefused, "does not know our token"),
-        (403, DeliveryRefused, "does not let us store"),
-        (404, DeliveryRefused, "no STOW-RS service"),
+        (401, ServiceRefused, "does not know our token"),
+        (403, ServiceRefused, "does not let us store"),
+        (404, ServiceRefused, "no STOW-RS service"),
         (413, DeliveryRefused, "larger than"),
         (415, DeliveryRefused, "kind or encoding"),
         (418, DeliveryRefused, "HTTP 418"),
-        (302, DeliveryRefused, "HTTP 302"),
+        (302, ServiceRefused, "another URL"),
         (408, PeerBusy, "HTTP 408"),
         (429, PeerBusy, "HTTP 429"),
         (500, PeerFailed, "HTTP 500"),
@@ -283,6 +285,30 @@ def test_http_statuses_are_sorted_by_what_happens_next(
     with pytest.raises(ApplianceError, match=words) as raised:
         stow.store(made(tmp_path), web(url))
     assert type(raised.value) is kind
+
+
+@pytest.mark.parametrize("status", [400, 413, 415])
+def test_a_request_refused_as_a_whole_is_tried_object_by_object(
+    script: Script, url: str, tmp_path: Path, status: int
+) -> None:
+    files = made(tmp_path, 3)
+    script.answer(status)
+    script.answer(200, referenced(files[0]))
+    script.answer(status)
+    script.answer(200, referenced(files[2]))
+    with pytest.raises(DeliveryRefused, match="Objects refused: 1 of 3"):
+        stow.store(files, web(url))
+    assert script.answers == []
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 405, 301])
+def test_a_service_that_does_not_want_us_is_not_asked_again(
+    script: Script, url: str, tmp_path: Path, status: int
+) -> None:
+    script.answer(status)
+    with pytest.raises(ServiceRefused):
+        stow.store(made(tmp_path, 3), web(url))
+    assert len(script.requests) == 1
 
 
 def test_what_the_peer_asks_for_by_retry_after_is_told(
@@ -418,6 +444,32 @@ def test_an_answer_that_is_no_data_set_says_nothing(content: bytes) -> None:
     answer = store_answer(content)
     assert not answer.stored
     assert not answer.failed
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text(max_size=4),
+        lambda inner: (
+            st.lists(inner, max_size=3)
+            | st.dictionaries(
+                st.sampled_from(
+                    ["00081199", "00081198", "0008119A", "00081155", "00081197", "Value"]
+                ),
+                inner,
+                max_size=3,
+            )
+        ),
+    )
+)
+def test_no_answer_of_a_peer_is_a_bug_of_ours(body: Any) -> None:
+    answer = store_answer(json.dumps(body).encode())
+    assert not set(answer.stored) & set(answer.failed)
+    assert all(isinstance(one, int) for one in (*answer.failed.values(), *answer.unnamed))
+    assert isinstance(found_sets(json.dumps(body).encode()), list)
+
+
+def test_an_answer_nested_without_end_says_nothing() -> None:
+    assert store_answer(b"[" * 200_000).stored == set()
 
 
 def test_requests_are_cut_by_length_and_by_number(tmp_path: Path) -> None:

@@ -98,6 +98,7 @@ def serving(
     finally:
         web.stop()
         listening.close()
+        assert not web.thread.is_alive(), "the endpoint did not end"
 
 
 def multipart(*parts: bytes, kind: str = "application/dicom", boundary: str = BOUNDARY) -> bytes:

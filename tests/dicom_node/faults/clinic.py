@@ -124,7 +124,7 @@ class Clinic:
         record
             Where the node writes its effects, from `arm()` on.
         death
-            Where the node is to kill itself, from `arm()` on.
+            Where the node is to kill itself, or to meet an error, from `arm()` on.
         """
         self._armed.unlink(missing_ok=True)
         order: dict[str, Any] = {

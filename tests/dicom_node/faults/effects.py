@@ -4,6 +4,7 @@ The launcher of the tests wraps these calls before the node starts, so that a pr
 just before or just after any one of them. The product knows nothing of it.
 """
 
+import errno
 import os
 import signal
 import socket
@@ -34,6 +35,8 @@ class Death:
     effect: str
     n: int
     when: str
+    error: int | None = None
+    """The effect fails with this error of the system instead."""
 
 
 class Recorder:
@@ -55,10 +58,20 @@ class Recorder:
                 self._seen[effect] += 1
             self._write(self._file, f"{when} {effect}\n".encode())
             if self._death is not None and self._is_due(self._death, effect, when):
-                os.kill(os.getpid(), signal.SIGKILL)
+                _happen(self._death)
 
     def _is_due(self, death: Death, effect: str, when: str) -> bool:
         return (effect, when) == (death.effect, death.when) and self._seen[effect] == death.n
+
+
+def _happen(death: Death) -> None:
+    if death.error is None:
+        os.kill(os.getpid(), signal.SIGKILL)
+    elif death.effect.startswith("commit"):
+        full = death.error == errno.ENOSPC
+        raise sqlite3.OperationalError("database or disk is full" if full else "disk I/O error")
+    else:
+        raise OSError(death.error, os.strerror(death.error or 0))
 
 
 def install(root: Path, watch: Watch) -> None:

@@ -2,16 +2,21 @@
 
 import os
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 import pytest
 
 from tests.conftest import REQUIRE_ALL
+from tests.dicom_node.faults.forge import REPOSITORY
 
-MIB = 1 << 20
+MIB: Final = 1 << 20
+_INSIDE: Final = "COVERSLIP_TEST_NAMESPACE"
+"""Environment variable: the test runs in a namespace of its own already."""
 
 
 class SmallDisk:
@@ -48,34 +53,43 @@ class SmallDisk:
 
 
 @contextmanager
-def small_disk(size_mib: int) -> Iterator[SmallDisk]:
-    """Mount a small disk: directly as root, else in a user namespace seen through /proc."""
+def small_disk(size_mib: int, test: str) -> Iterator[SmallDisk]:
+    """Mount a small disk.
+
+    Where that is not allowed the test runs in a namespace of its own instead, in which it is.
+
+    Parameters
+    ----------
+    test
+        Name by which pytest knows the test that asks.
+    """
     with tempfile.TemporaryDirectory(prefix="small-") as folder:
-        where, options = Path(folder), f"size={size_mib}m,nr_inodes=10000"
-        mount = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", folder]
-        if subprocess.run(mount, capture_output=True, check=False).returncode == 0:
-            try:
-                yield SmallDisk(where)
-            finally:
-                subprocess.run(["umount", "--lazy", folder], check=True)
-            return
-        holder = subprocess.Popen(
-            ["unshare", "-rm", "sh", "-c", f"{' '.join(mount)} && echo mounted && exec sleep 900"],
-            stdout=subprocess.PIPE,
-            text=True,
-        )
+        words = ["mount", "-t", "tmpfs", "-o", f"size={size_mib}m,nr_inodes=10000", "tmpfs", folder]
+        if subprocess.run(words, capture_output=True, check=False).returncode:
+            _run_in_namespace(test)
         try:
-            assert holder.stdout is not None
-            if holder.stdout.readline() != "mounted\n":
-                _cannot()
-            yield SmallDisk(Path(f"/proc/{holder.pid}/root{folder}"))
+            yield SmallDisk(Path(folder))
         finally:
-            holder.kill()
-            holder.wait()
+            subprocess.run(["umount", "--lazy", folder], check=True)
 
 
-def _cannot() -> None:
-    words = "neither root nor a user namespace may mount a tmpfs here"
-    if REQUIRE_ALL:
-        pytest.fail(words)
-    pytest.skip(words)
+def _run_in_namespace(test: str) -> None:
+    """Run a test as the root of a user and mount namespace; fail as it does."""
+    if (
+        os.environ.get(_INSIDE)
+        or subprocess.run(["unshare", "-rm", "true"], check=False).returncode
+    ):
+        words = "neither root nor a user namespace may mount a tmpfs here"
+        if REQUIRE_ALL:
+            pytest.fail(words)
+        pytest.skip(words)
+    done = subprocess.run(
+        ["unshare", "-rm", sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", test],
+        env={**os.environ, _INSIDE: "1"},
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+    pytest.skip("it passed in a namespace of its own")

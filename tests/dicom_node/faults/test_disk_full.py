@@ -24,9 +24,9 @@ ECHO = Context(number=3, abstract=VERIFICATION, syntaxes=("1.2.840.10008.1.2",))
 
 
 @pytest.fixture
-def disk() -> Iterator[SmallDisk]:
+def disk(request: pytest.FixtureRequest) -> Iterator[SmallDisk]:
     """A disk of 48 MiB."""
-    with small_disk(SIZE_MIB) as disk:
+    with small_disk(SIZE_MIB, request.node.nodeid) as disk:
         yield disk
 
 

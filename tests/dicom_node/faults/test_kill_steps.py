@@ -57,7 +57,7 @@ def test_a_large_object_is_forced_to_disk_while_it_comes(clinic: Clinic, tmp_pat
     clinic.arm()
     assert push(clinic, [volume(1, slide=1, frame_bytes=LARGE_FRAME_BYTES)]) == []
     told = record.read_text().splitlines()
-    synced = told.index(f"{AFTER} fdatasync spool/incoming/*")
+    synced = told.index(f"{BEFORE} fdatasync spool/incoming/*")
     assert synced < _last(told, f"{AFTER} write spool/incoming/*")
 
 

@@ -1,6 +1,7 @@
 """Objects larger than 32 bits can count are kept whole, and cost no more memory than small ones."""
 
 import shutil
+import struct
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,7 +12,11 @@ from tests.dicom_node.faults import giants
 from tests.dicom_node.faults.checks import Checks
 from tests.dicom_node.faults.clinic import Clinic
 from tests.dicom_node.faults.giants import Giant
-from tests.dicom_node.faults.speaker import Context, Speaker
+from tests.dicom_node.faults.headers import with_frame_groups
+from tests.dicom_node.faults.ledger import Sent
+from tests.dicom_node.faults.neighbours import new_object
+from tests.dicom_node.faults.scanner import push
+from tests.dicom_node.faults.speaker import JPEG_BASELINE, Context, Speaker
 from tests.dicom_node.objects import Image
 
 MIB = 1 << 20
@@ -82,3 +87,40 @@ def _peak_mib(clinic: Clinic) -> float:
         for line in Path(f"/proc/{pid}/status").read_text().splitlines()
         if line.startswith("VmHWM:")
     )
+
+
+@pytest.mark.parametrize("lengths", [True, False], ids=["with lengths", "with delimiters"])
+def test_the_groups_of_very_many_frames_cost_the_receiver_no_memory(
+    make_clinic: Callable[..., Clinic], *, lengths: bool
+) -> None:
+    clinic = make_clinic(quiet_s=3600.0)  # what assemble needs comes later
+    clinic.start()
+    made = new_object()
+    large = with_frame_groups(made.data_set, frames=60_000, lengths=lengths)
+    one = Sent(uid=made.uid, study=made.study, data_set=large)
+    assert push(clinic, [new_object()]) == []
+    peak_small_mib = _peak_mib(clinic)
+    assert push(clinic, [one]) == []
+    assert _peak_mib(clinic) < peak_small_mib + GREATER_MEMORY_MIB
+    Checks(clinic).promises()
+
+
+def test_a_large_private_element_costs_the_receiver_no_memory(
+    make_clinic: Callable[..., Clinic],
+) -> None:
+    clinic = make_clinic(quiet_s=3600.0)
+    clinic.start()
+    assert push(clinic, [new_object()]) == []
+    peak_small_mib = _peak_mib(clinic)
+    made = new_object()
+    at = made.data_set.index(struct.pack("<HH", 0x0020, 0x000D))
+    private = struct.pack("<HH2sHI", 0x0009, 0x1001, b"OB", 0, 100 * MIB)
+    giant = Giant(
+        uid=made.uid,
+        study=made.study,
+        transfer_syntax=JPEG_BASELINE,
+        parts=((made.data_set[:at] + private, 100 * MIB), (made.data_set[at:], 0)),
+    )
+    assert _store(clinic, giant) == 0
+    assert _peak_mib(clinic) < peak_small_mib + GREATER_MEMORY_MIB
+    Checks(clinic).promises()
