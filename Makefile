@@ -1,5 +1,6 @@
 # make demo   the whole line on a generated slide (SLIDE=path: a DICOM folder or a vendor's slide file)
 # make test   format check, lint, strict types, import contracts, tests
+# make bench-receive   how fast slides are received, beside DCMTK and Orthanc (QUICK=1: a short form)
 
 PYTHON ?= python3
 VENV   := .venv
@@ -7,7 +8,7 @@ BIN    := $(VENV)/bin
 SLIDE  ?=
 SEED   ?= 1
 
-.PHONY: demo test check lock clean
+.PHONY: demo test check bench-receive lock clean
 
 demo: $(VENV)/demo-ready
 	$(BIN)/coverslip demo --seed $(SEED) $(if $(SLIDE),--slide "$(SLIDE)")
@@ -20,6 +21,9 @@ check: $(VENV)/test-ready
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+bench-receive: $(VENV)/demo-ready
+	$(BIN)/python -m benchmarks.receive
 
 $(VENV)/bin/python:
 	@command -v $(PYTHON) >/dev/null || { echo "Coverslip needs Python 3.11 or newer: apt install python3"; exit 1; }

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from benchmarks.measure import cpu_s
-from benchmarks.peers import AE_TITLE, CALLING_AE_TITLE, Receiver, start
+from benchmarks.peers import AE_TITLE, CALLING_AE_TITLE, Receiver, Running, start
 
 _N_ASSOCIATIONS = 10
 _SETTLE_S = 2.0
@@ -31,7 +31,7 @@ def idle_cores(receiver: Receiver, folder: Path, *, seconds: float) -> float:
     return max(0.0, cores)
 
 
-def _cores(running: object, seconds: float) -> float:
+def _cores(running: Running, seconds: float) -> float:
     before = cpu_s(running)
     time.sleep(seconds)
     return (cpu_s(running) - before) / seconds

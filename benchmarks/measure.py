@@ -53,7 +53,6 @@ def run(running: Running, senders: Sequence[Sequence[str]], *, n_bytes: int, n_n
         subprocess.Popen(one, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         for one in senders
     ]
-    peak = 0.0
     while any(one.poll() is None for one in processes):
         time.sleep(_LOOK_EVERY_S)
     wall_s = time.perf_counter() - began

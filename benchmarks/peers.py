@@ -15,7 +15,6 @@ CALLING_AE_TITLE = "SENDER"
 PDU = "131072"
 _START_LIMIT_S = 60.0
 _PYTHON_PEERS = Path(__file__).parent
-_QUIET = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
 
 Command = Callable[[Path, int], Sequence[str]]
 """Gives a receiver's command line for a folder and a port."""
@@ -62,7 +61,12 @@ def start(receiver: Receiver, folder: Path) -> Running:
     # Without it DCMTK and Orthanc wait 45 ms an instance for a delayed acknowledgement.
     environment = {**os.environ, "TCP_NODELAY": "1", "PYTHONPATH": str(_PYTHON_PEERS.parent)}
     process = subprocess.Popen(
-        receiver.command(folder, port), env=environment, cwd=folder, start_new_session=True, **_QUIET
+        receiver.command(folder, port),
+        env=environment,
+        cwd=folder,
+        start_new_session=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
     )
     running = Running(receiver=receiver, process=process, folder=folder, port=port)
     deadline = time.monotonic() + _START_LIMIT_S
@@ -91,7 +95,9 @@ def _node(listeners: int) -> Command:
     def command(folder: Path, port: int) -> Sequence[str]:
         keys = folder / "keys"
         python = [sys.executable, "-m", "appliance"]
-        subprocess.run([*python, "keys", "init", "--folder", str(keys)], check=True, **_QUIET)
+        subprocess.run(
+            [*python, "keys", "init", "--folder", str(keys)], check=True, capture_output=True
+        )
         settings = folder / "coverslip.toml"
         settings.write_text(
             f"""
@@ -158,31 +164,31 @@ def _pynetdicom(folder: Path, port: int) -> Sequence[str]:
 
 OURS = Receiver(
     name="coverslip",
-    words="Coverslip as in production: hash, fsync, checks, receipts",
+    words="Coverslip as in production",
     command=_node(1),
     stores="root/spool/instances/*.dcm",
 )
 OURS_2 = Receiver(
     name="coverslip-2",
-    words="the same with two listener processes",
+    words="Coverslip as in production, two listeners",
     command=_node(2),
     stores="root/spool/instances/*.dcm",
 )
 OURS_PLAIN = Receiver(
     name="coverslip-plain",
-    words="Coverslip's wire with a writer that neither hashes nor forces to disk",
+    words="Coverslip's wire, plain writer",
     command=_writer(),
     stores="stored/*.dcm",
 )
 OURS_HASH = Receiver(
     name="coverslip-hash",
-    words="that with SHA-256",
+    words="Coverslip's wire, and SHA-256",
     command=_writer("hash"),
     stores="stored/*.dcm",
 )
 OURS_FSYNC = Receiver(
     name="coverslip-fsync",
-    words="that with fsync (and fdatasync every 64 MiB)",
+    words="Coverslip's wire, and fsync",
     command=_writer("fsync"),
     stores="stored/*.dcm",
 )
@@ -200,6 +206,4 @@ STORESCP_FORK = Receiver(
 ORTHANC = Receiver(
     name="orthanc", words="Orthanc, PDU 131072", command=_orthanc, stores="storage/*/*/*"
 )
-PYNETDICOM = Receiver(
-    name="pynetdicom", words="python -m pynetdicom storescp", command=_pynetdicom
-)
+PYNETDICOM = Receiver(name="pynetdicom", words="python -m pynetdicom storescp", command=_pynetdicom)

@@ -18,6 +18,7 @@ VL_WHOLE_SLIDE_MICROSCOPY = "1.2.840.10008.5.1.4.1.1.77.1.6"
 _TILE_PX = 512
 _LARGE_FRAME_BYTES = 96 * 1024
 _SMALL_FRAME_BYTES = 56 * 1024
+_SMALL_FRAMES = 2
 _ITEM = b"\xfe\xff\x00\xe0"
 _END = b"\xfe\xff\xdd\xe0\x00\x00\x00\x00"
 
@@ -31,7 +32,17 @@ class Slides:
     small: Sequence[Path]
 
 
-def make(folder: Path, *, large_bytes: int, n_large: int, n_small: int, small_frames: int) -> Slides:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Concatenation:
+    """What the small instances have in common: they are the parts of one level of a slide."""
+
+    uid: str
+    series: str
+    frame_of_reference: str
+    parts: int
+
+
+def make(folder: Path, *, large_bytes: int, n_large: int, n_small: int) -> Slides:
     """Write the files.
 
     Parameters
@@ -42,27 +53,29 @@ def make(folder: Path, *, large_bytes: int, n_large: int, n_small: int, small_fr
         Of each large instance.
     n_large, n_small
         How many.
-    small_frames
-        Frames of a small instance, each of 56 KiB.
     """
     study = generate_uid()
     folder.mkdir(parents=True, exist_ok=True)
     large = [folder / f"large-{number}.dcm" for number in range(n_large)]
     n_frames = large_bytes // _LARGE_FRAME_BYTES
     for path in large:
-        _write(path, study, n_frames, _LARGE_FRAME_BYTES)
+        _write(path, _header(study, n_frames), _LARGE_FRAME_BYTES)
     small = [folder / f"small-{number:04}.dcm" for number in range(n_small)]
-    for path in small:
-        _write(path, study, small_frames, _SMALL_FRAME_BYTES)
+    concatenation = _Concatenation(
+        uid=generate_uid(), series=generate_uid(), frame_of_reference=generate_uid(), parts=n_small
+    )
+    for number, path in enumerate(small, start=1):
+        dataset = _header(study, _SMALL_FRAMES)
+        _join(dataset, concatenation, number)
+        _write(path, dataset, _SMALL_FRAME_BYTES)
     return Slides(large=large, small=small)
 
 
-def _write(path: Path, study: str, n_frames: int, frame_bytes: int) -> None:
-    dataset = _header(study, n_frames)
+def _write(path: Path, dataset: Dataset, frame_bytes: int) -> None:
     with path.open("wb") as file:
         dcmwrite(file, dataset, enforce_file_format=True)
         file.write(b"\xe0\x7f\x10\x00OB\x00\x00\xff\xff\xff\xff" + _ITEM + bytes(4))
-        for frame in _frames(n_frames, frame_bytes):
+        for frame in _frames(int(dataset.NumberOfFrames), frame_bytes):
             file.write(_ITEM + len(frame).to_bytes(4, "little") + frame)
         file.write(_END)
 
@@ -71,6 +84,17 @@ def _frames(n_frames: int, frame_bytes: int) -> Iterator[bytes]:
     noise = random.Random(n_frames).randbytes(frame_bytes - 8)  # noqa: S311  no secret
     for number in range(n_frames):
         yield b"\xff\xd8" + number.to_bytes(4, "big") + noise + b"\xff\xd9"
+
+
+def _join(one: Dataset, concatenation: _Concatenation, number: int) -> None:
+    """Make an instance one part of a concatenation (PS3.3 C.7.6.16.2.2.4)."""
+    one.SeriesInstanceUID = concatenation.series
+    one.FrameOfReferenceUID = concatenation.frame_of_reference
+    one.ConcatenationUID = concatenation.uid
+    one.InConcatenationNumber = number
+    one.InConcatenationTotalNumber = concatenation.parts
+    one.ConcatenationFrameOffsetNumber = (number - 1) * _SMALL_FRAMES
+    one.TotalPixelMatrixColumns = _TILE_PX * _SMALL_FRAMES * concatenation.parts
 
 
 def _header(study: str, n_frames: int) -> Dataset:

@@ -242,6 +242,8 @@ class NodeAssociation(Association):
         maximum_bytes = self.requestor.maximum_length or 0
         pdus = command_pdus(context_id, command, maximum_bytes=maximum_bytes)
         self.connection.send(pdus, limit_s=PDU_LIMIT_S)
+        if self.get_handlers(evt.EVT_DIMSE_SENT):
+            evt.trigger(self, evt.EVT_DIMSE_SENT, {"message": None})
 
     def _pass_on(self, context_id: int, control: int, content: bytes) -> None:
         primitive = P_DATA()

@@ -6,6 +6,7 @@ handshake blocks only its own connection, and all of it ends at a deadline.
 """
 
 import logging
+import resource
 import socket
 import ssl
 import threading
@@ -18,6 +19,7 @@ from typing import Any, Final
 from pynetdicom import AE, evt
 from pynetdicom.transport import AssociationServer
 
+from appliance.daemon import describe
 from dicom_node.admission import Caller, Doors, may_connect, must_go, plain_address
 from dicom_node.connection import Connection
 from dicom_node.pdata import MalformedPdu
@@ -102,6 +104,7 @@ class NodeServer(AssociationServer):
         self._noticed = noticed
         self._guests: set[_Guest] = set()
         self._lock = threading.Lock()
+        _allow_files()
         super().__init__(
             entity,
             listening.getsockname(),
@@ -158,8 +161,8 @@ class NodeServer(AssociationServer):
         with self._lock:
             callers = {one.caller(): one for one in self._guests}
             if not may_connect(guest.address, tuple(callers), self._doors):
-                log.warning("a connection from %s was refused: too many are open", guest.address)
                 request.close()
+                self._noticed(f"A connection from {guest.address} was refused: too many are open.")
                 return
             self._guests.add(guest)
             for one in must_go(tuple(callers), self._doors):
@@ -167,7 +170,11 @@ class NodeServer(AssociationServer):
         guest.thread = threading.Thread(
             target=self._attend, args=(guest, client_address), name="association", daemon=True
         )
-        guest.thread.start()
+        try:
+            guest.thread.start()
+        except RuntimeError:  # no more threads
+            self._forget(guest)
+            raise
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002
         """Say that a connection failed; the others go on."""
@@ -206,9 +213,12 @@ class NodeServer(AssociationServer):
         else:
             self._negotiate(guest, client_address, deadline)
         finally:
-            guest.socket.close()
-            with self._lock:
-                self._guests.discard(guest)
+            self._forget(guest)
+
+    def _forget(self, guest: _Guest) -> None:
+        guest.socket.close()
+        with self._lock:
+            self._guests.discard(guest)
 
     def _negotiate(self, guest: _Guest, client_address: Any, deadline: float) -> None:
         connection = Connection(guest.socket)
@@ -228,6 +238,8 @@ class NodeServer(AssociationServer):
             self._turn_away(guest, connection)
         except OSError:
             log.info("a connection from %s asked for no association", guest.address)
+        except Exception as error:  # noqa: BLE001  a bug met by one connection is no other's
+            log.error("a connection failed: %s", describe(error))
         finally:
             connection.close()
 
@@ -237,9 +249,15 @@ class NodeServer(AssociationServer):
 
     def _turn_away(self, guest: _Guest, connection: Connection) -> None:
         """Abort what is no DICOM, as PS3.8 9.2 asks in state 2."""
-        log.warning("a connection from %s sent what is no DICOM", guest.address)
+        self._noticed(f"A connection from {guest.address} sent what is no DICOM.")
         try:
             connection.send(_ABORT, limit_s=_SAY_S)
         except OSError:
             return
         connection.linger(_SAY_S)
+
+
+def _allow_files() -> None:
+    """Let this process open as many files as it may at all; the usual limit is 1024."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

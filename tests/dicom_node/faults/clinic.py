@@ -116,7 +116,13 @@ class Clinic:
         """Where assemble publishes."""
         return self.root.path / "original"
 
-    def start(self, *, record: Path | None = None, death: Death | None = None) -> None:
+    def start(
+        self,
+        *,
+        record: Path | None = None,
+        death: Death | None = None,
+        listeners_only: bool = False,
+    ) -> None:
         """Start a node and wait until it answers.
 
         Parameters
@@ -125,6 +131,8 @@ class Clinic:
             Where the node writes its effects, from `arm()` on.
         death
             Where the node is to kill itself, or to meet an error, from `arm()` on.
+        listeners_only
+            Not the node itself, but its further listeners.
         """
         self._armed.unlink(missing_ok=True)
         order: dict[str, Any] = {
@@ -137,6 +145,7 @@ class Clinic:
                 "armed": str(self._armed),
                 "record": str(record),
                 "death": asdict(death) if death else None,
+                "listeners_only": listeners_only,
             }
         self.pid = self._forge.start(order)
         wait_until(self.is_up)
@@ -144,6 +153,10 @@ class Clinic:
     def arm(self) -> None:
         """From now on effects are recorded, and the one that kills does."""
         self._armed.touch()
+
+    def disarm(self) -> None:
+        """Effects go unnoticed again."""
+        self._armed.unlink()
 
     def is_up(self) -> bool:
         """Whether the node answers at its control socket."""

@@ -98,7 +98,8 @@ def _be_a_node(order: Mapping[str, Any]) -> int:
     settings = load(Path(order["settings"]))
     if "effects" in order:
         os.environ[EFFECTS] = json.dumps(order["effects"])
-        watch_effects()
+        if not order["effects"]["listeners_only"]:
+            watch_effects()
     return node.run(settings)
 
 

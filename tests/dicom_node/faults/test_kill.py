@@ -3,8 +3,12 @@
 import sys
 from collections.abc import Callable
 
+import pytest
+
 from tests.dicom_node.faults import chaos
 from tests.dicom_node.faults.clinic import Clinic
+
+pytestmark = pytest.mark.slow
 
 KILLS = 25
 """`make chaos-receive` does hundreds."""

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,8 @@ from tests.dicom_node.faults.effects import AFTER, BEFORE, Death
 from tests.dicom_node.faults.ledger import Sent
 from tests.dicom_node.faults.scanner import push
 from tests.dicom_node.faults.slides import label, slide_of, volume
+
+pytestmark = pytest.mark.slow
 
 DURABLE = (
     "write spool/incoming/*",
@@ -95,6 +98,40 @@ def test_a_node_killed_at_any_step_of_assembling_puts_the_slide_on_the_line_once
     deaths = [one for one in _deaths(assembling) if one.n == 1 and _is_telling(one)]
     assert {one.effect for one in deaths} >= {"name spool/instances/* original/*", "fsync original"}
     _die_of_each(clinic, tmp_path, deaths)
+
+
+def test_a_listener_killed_at_any_step_leaves_the_node_and_its_promises_alone(
+    make_clinic: Callable[..., Clinic], tmp_path: Path
+) -> None:
+    clinic = make_clinic(expects=("VOLUME", "LABEL"), quiet_s=60.0, node="listeners = 2")
+    checks = Checks(clinic)
+    deaths = [Death(effect=effect, n=2, when=BEFORE) for effect in DURABLE]
+    deaths.append(Death(effect="commit receipts", n=2, when=AFTER))
+    for number, death in enumerate(deaths, start=1):
+        clinic.start(record=tmp_path / "effects", death=death, listeners_only=True)
+        left = _push_until_the_listener_dies(clinic, number)
+        checks.nothing_partial()
+        checks.promises()
+        assert push(clinic, left) == []
+        clinic.kill()
+    clinic.start()
+    checks.swept()
+    checks.await_line()
+    checks.promises()
+    checks.line()
+
+
+def _push_until_the_listener_dies(clinic: Clinic, number: int) -> list[Sent]:
+    """Push slides, which either process takes; give what was not answered for."""
+    wait_until(lambda: len(clinic.listeners()) == 1)
+    victim = clinic.listeners()
+    clinic.arm()
+    left: list[Sent] = []
+    slides = count(number * 10_000)
+    while clinic.listeners() == victim:
+        left += push(clinic, slide_of(next(slides), levels=2))
+    clinic.disarm()
+    return left
 
 
 def _rehearse(clinic: Clinic, folder: Path) -> tuple[list[str], list[str]]:

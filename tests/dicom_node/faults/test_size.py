@@ -19,6 +19,8 @@ from tests.dicom_node.faults.scanner import push
 from tests.dicom_node.faults.speaker import JPEG_BASELINE, Context, Speaker
 from tests.dicom_node.objects import Image
 
+pytestmark = pytest.mark.slow
+
 MIB = 1 << 20
 GREATER_MEMORY_MIB = 20
 """By so much a giant may need more memory than an object of 10 MiB."""
