@@ -91,7 +91,6 @@ LEVEL = 0.95
 """Medians of a few runs differ by some percent from day to day: within this it is level."""
 IDLE_AIM_CORES = 0.05
 _SETTLE_S = 0.3
-_LARGE_BYTES = 1 << 20
 
 Table = dict[tuple[str, str], list[Figures]]
 
@@ -120,9 +119,9 @@ def _works(source: Path, *, quick: bool) -> Sequence[Work]:
     four = slides.make(source / "four", large_bytes=large_bytes // 4, n_large=4, n_small=n_small)
     size = f"{large_bytes >> 20} MiB"
     return (
-        _work("small", f"{n_small} instances of 113 KiB, one sender", _dcmsend, [one.small]),
+        _work("small", f"{n_small} instances of 0.7 MB, one sender", _dcmsend, [one.small]),
         _work(
-            "small4", f"{n_small} instances of 113 KiB, four senders", _dcmsend,
+            "small4", f"{n_small} instances of 0.7 MB, four senders", _dcmsend,
             [four.small[number::4] for number in range(4)],
         ),
         _work(
@@ -176,16 +175,19 @@ def _measure(works: Sequence[Work], folder: Path, *, rounds: int) -> Table:
                     table[work.name, receiver.name].append(figures)
             finally:
                 running.stop()
-            _remove_large(running.folder)
+            _empty(running.folder)
             print(f"round {number + 1} of {rounds}: {receiver.words}", file=sys.stderr)
     return table
 
 
-def _remove_large(folder: Path) -> None:
-    """Remove the large files only: ext4 makes files slowly for a while after many were removed."""
+def _empty(folder: Path) -> None:
+    """Give the room of what was received back, and keep the names.
+
+    ext4 makes files slowly for some seconds after many were removed.
+    """
     for path in folder.rglob("*"):
-        if path.is_file() and path.stat().st_size > _LARGE_BYTES:
-            path.unlink()
+        if path.is_file():
+            os.truncate(path, 0)
 
 
 def _median(table: Table, work: str, receiver: Receiver, field: str) -> float:

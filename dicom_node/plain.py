@@ -25,6 +25,8 @@ from dicom_node.transfer import Announced
 
 log = logging.getLogger(__name__)
 
+NOT_AUTHORIZED: Final = 0x0124
+"""General failure of DIMSE (PS3.7 C.5)."""
 _META_LENGTH_AT: Final = 140
 _META_BEGINS_AT: Final = 144
 """After preamble, prefix and the group length of the file meta information (PS3.10 7.1)."""
@@ -135,6 +137,8 @@ class PlainStoring:
                 path.unlink()
 
     def _on_store(self, event: Event) -> int:
+        if not self._name_of(event.assoc):  # its admission failed; the library goes on
+            return NOT_AUTHORIZED
         request: Any = event.request
         announced = Announced(
             sop_class_uid=str(request.AffectedSOPClassUID),

@@ -9,29 +9,35 @@ library's. Most private names of it that the node relies on are used in this fil
 
 import contextlib
 import logging
-import queue
 import threading
 from copy import deepcopy
 from typing import Any, Final
 
 from pynetdicom import evt
 from pynetdicom.association import Association
-from pynetdicom.dimse import DIMSEServiceProvider
-from pynetdicom.dul import DULServiceProvider
 from pynetdicom.pdu_primitives import P_DATA
-from pynetdicom.transport import AddressInformation, AssociationServer, AssociationSocket
+from pynetdicom.transport import AddressInformation, AssociationServer
 
 from appliance.daemon import describe
 from dicom_node.connection import Bell, Connection, PeerGone, TooSlow
 from dicom_node.pdata import MAXIMUM_PDU_BYTES, P_DATA_TF, MalformedPdu, command_pdus
 from dicom_node.storing import Admitted, Context, Serving, Storing
+from dicom_node.upper_layer import (
+    CLOSED,
+    CLOSING,
+    IDLE,
+    PDU_LIMIT_S,
+    AskingDimse,
+    SendingSocket,
+    SteppedDul,
+)
 
 log = logging.getLogger(__name__)
 
 NEGOTIATION_PDU_BYTES: Final = 1 << 20
 """128 presentation contexts with all their transfer syntaxes need less."""
-PDU_LIMIT_S: Final = 30.0
-"""A PDU that began must be whole within this time, and one that we send must be taken."""
+_PDUS_AT_ONCE: Final = 4
+"""Go to the disk together, which is cheaper for the kernel."""
 _LINGER_S: Final = 2.0
 """So long a peer may take to close after our last word (the ARTIM timer of PS3.8 9.1.5)."""
 _LOOK_AGAIN_S: Final = 0.05
@@ -39,11 +45,8 @@ _LOOK_AGAIN_S: Final = 0.05
 
 A_ASSOCIATE_RQ: Final = 0x01
 _KNOWN_PDUS: Final = frozenset(range(0x01, 0x08))
-_IDLE: Final = "Sta1"
 _ESTABLISHED: Final = "Sta6"
-_CLOSING: Final = "Sta13"
 _INVALID_PDU: Final = "Evt19"
-_CLOSED: Final = "Evt17"
 _ACCEPTOR: Final = "acceptor"
 
 
@@ -54,21 +57,21 @@ class _Ended(Exception):
 class NodeAssociation(Association):
     """An association of which the other side asked; `serve` runs it to its end."""
 
-    dul: "_Dul"
+    dul: SteppedDul
 
     def __init__(
         self, server: AssociationServer, connection: Connection, address: Any, serving: Serving
     ) -> None:
         super().__init__(server.ae, _ACCEPTOR)
-        self.dul = _Dul(self)
-        self.dimse = _Dimse(self)
+        self.dul = SteppedDul(self)
+        self.dimse = AskingDimse(self)
         self.connection = connection
         self._serving = serving
         self._bell = Bell()
         self._serving_thread = threading.get_ident()
         self._storing: Storing | None = None
         self._admitted: Admitted | None = None
-        self.set_socket(_Socket(self, connection))
+        self.set_socket(SendingSocket(self, connection))
         self._describe_both(server, address)
         self._take_handlers(server)
 
@@ -105,7 +108,7 @@ class NodeAssociation(Association):
                 self.run_reactor()
         except _Ended:
             pass
-        except (OSError, MalformedPdu):
+        except (PeerGone, TooSlow, MalformedPdu):
             self._give_up()
         except Exception as error:  # noqa: BLE001  the association is the unit of failure
             log.error("an association failed: %s", describe(error))
@@ -140,11 +143,12 @@ class NodeAssociation(Association):
             answer=self._answer,
             pass_on=self._pass_on,
         )
-        self.connection.make_room(MAXIMUM_PDU_BYTES)
+        self.connection.make_room(MAXIMUM_PDU_BYTES, n_pdus=_PDUS_AT_ONCE)
+        self.connection.reusing = self._storing.flush
         self.connection.listen_to(self._bell)
         self.connection.woken = self._send_what_waits
         self._is_paused = True
-        while self._goes_on():
+        while self.goes_on():
             waits_for_others = self._waits_for_others()
             try:
                 self.read_one()
@@ -191,7 +195,8 @@ class NodeAssociation(Association):
         if until > now:
             self.connection.rest(until)
 
-    def _goes_on(self) -> bool:
+    def goes_on(self) -> bool:
+        """Whether the association is established still."""
         return not self._kill and self.dul.state_machine.current_state == _ESTABLISHED
 
     def _waits_for_others(self) -> bool:
@@ -213,7 +218,7 @@ class NodeAssociation(Association):
     def _send_what_waits(self) -> None:
         """Send what other threads asked for, in the midst of a wait for the peer."""
         self.dul.pump()
-        if not self._goes_on():
+        if not self.goes_on():
             raise _Ended
 
     def _attend(self) -> None:
@@ -257,7 +262,7 @@ class NodeAssociation(Association):
     def _give_up(self) -> None:
         """Abort what the peer broke off, garbled or slept over."""
         with contextlib.suppress(Exception):
-            if self.dul.state_machine.current_state not in (_IDLE, _CLOSING):
+            if self.dul.state_machine.current_state not in (IDLE, CLOSING):
                 self.dul.event_queue.put(_INVALID_PDU)
                 self.dul.pump()
         self.is_aborted = True
@@ -265,74 +270,21 @@ class NodeAssociation(Association):
 
     def _end(self) -> None:
         """Leave nothing behind, then let the peer read our last words."""
-        self.connection.woken = lambda: None
-        if self._storing is not None:
-            self._storing.drop()
-        self._serving.ended(self)
+        self.connection.woken = self.connection.reusing = lambda: None
         self._kill = True
         self.is_established = False
-        if self.dul.state_machine.current_state == _CLOSING:
+        try:
+            if self._storing is not None:
+                self._storing.drop()
+        finally:
+            self._serving.ended(self)
+            self._hang_up()
+
+    def _hang_up(self) -> None:
+        if self.dul.state_machine.current_state == CLOSING:
             self.connection.linger(_LINGER_S)
         self.connection.close()
         with contextlib.suppress(Exception):
-            if self.dul.state_machine.current_state != _IDLE:
-                self.dul.state_machine.do_action(_CLOSED)
+            if self.dul.state_machine.current_state != IDLE:
+                self.dul.state_machine.do_action(CLOSED)
         self._bell.take_down()
-
-
-class _Dul(DULServiceProvider):
-    """The upper layer without its thread: it moves when it is pumped."""
-
-    def send_pdu(self, primitive: Any) -> None:
-        super().send_pdu(primitive)
-        association = self.assoc
-        assert isinstance(association, NodeAssociation)  # noqa: S101  made there
-        if association.is_mine():
-            self.pump()
-        else:
-            association.wake()
-
-    def pump(self) -> None:
-        """Take every step that is due."""
-        while True:
-            if self.state_machine.current_state not in (_IDLE, _CLOSING):
-                self._process_recv_primitive()
-            try:
-                event = self.event_queue.get_nowait()
-            except queue.Empty:
-                return
-            if self.state_machine.current_state == _IDLE and event == _CLOSED:
-                continue
-            self.state_machine.do_action(event)
-
-
-class _Dimse(DIMSEServiceProvider):
-    """Lets the thread that serves an association wait for the peer's answer to its own request."""
-
-    def get_msg(self, block: bool = False) -> Any:  # noqa: FBT001, FBT002  the library's
-        association = self.assoc
-        assert isinstance(association, NodeAssociation)  # noqa: S101  made there
-        if block and association.is_mine():
-            deadline = association.connection.clock() + (self.dimse_timeout or PDU_LIMIT_S)
-            with contextlib.suppress(TooSlow, PeerGone):
-                while self.msg_queue.empty() and association._goes_on():  # noqa: SLF001
-                    association.read_one(deadline - association.connection.clock())
-            block = False
-        return super().get_msg(block)
-
-
-class _Socket(AssociationSocket):
-    """What the library sends through, and closes."""
-
-    def __init__(self, assoc: Association, connection: Connection) -> None:
-        super().__init__(assoc, client_socket=connection.peer)
-        self._connection = connection
-
-    def send(self, bytestream: bytes) -> None:
-        try:
-            self._connection.send(bytestream, limit_s=PDU_LIMIT_S)
-        except OSError:
-            self.event_queue.put(_CLOSED)
-
-    def _shutdown_socket(self) -> None:
-        self._connection.close()

@@ -234,7 +234,9 @@ class StorageSCP:
     def _begin(self, association: Any, title: str, peer: AllowedPeer) -> None:
         now = time.monotonic()
         name = secrets.token_hex(8)
-        self._began.add(title, now)
+        if peer.limits.associations_per_minute is not None:
+            self._began.add(title, now)
+        self._spool.begin_association(name, scanner=title)
         self._admitted[association] = Admitted(
             name=name,
             scanner=title,
@@ -242,7 +244,6 @@ class StorageSCP:
             ends_at=now + peer.limits.maximum_association_s,
         )
         association.opaque_name = name
-        self._spool.begin_association(name, scanner=title)
 
     def _end(self, association: Association) -> None:
         admitted = self._admitted.pop(association, None)

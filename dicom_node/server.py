@@ -5,6 +5,7 @@ first hears of it then. So silent, slow and garbled connections cost next to not
 handshake blocks only its own connection, and all of it ends at a deadline.
 """
 
+import contextlib
 import logging
 import resource
 import socket
@@ -59,10 +60,8 @@ class _Guest:
 
     def hang_up(self) -> None:
         """Wake its thread with the news that the connection is over."""
-        try:
-            self.socket.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            log.debug("a connection had ended already")
+        with contextlib.suppress(OSError):  # the plain way: TLS would forget its state meanwhile
+            socket.socket.shutdown(self.socket, socket.SHUT_RDWR)
 
 
 class NodeServer(AssociationServer):
@@ -207,7 +206,11 @@ class NodeServer(AssociationServer):
             guest.socket.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
             if self._tls is not None:
                 guest.socket.settimeout(NEGOTIATION_LIMIT_S)
-                guest.socket = self._tls.wrap_socket(guest.socket, server_side=True)
+                secured = self._tls.wrap_socket(
+                    guest.socket, server_side=True, do_handshake_on_connect=False
+                )
+                guest.socket = secured
+                secured.do_handshake()
         except OSError as error:
             self._notice(guest.address, error)
         else:

@@ -27,6 +27,8 @@ NO_SUCH_CLASS: Final = 0x0122
 """General failures of DIMSE (PS3.7 C.5)."""
 
 _COMMAND_LIMIT_BYTES: Final = 65_536
+_AT_ONCE_BYTES: Final = 1 << 20
+"""The header of an object is in its file at once, for those who want to know what is coming."""
 _DATA_SET_LIMIT_BYTES: Final = 16 << 20
 """Of a message other than C-STORE: a request for storage commitment of 100,000 objects fits."""
 
@@ -137,6 +139,11 @@ class Storing:
             else:
                 self._take_data_set(control, fragment)
 
+    def flush(self) -> None:
+        """Write what was gathered; its memory is used again."""
+        if self._transfer is not None:
+            self._transfer.flush()
+
     def drop(self) -> None:
         """Remove what is half received; called when the association ended."""
         transfer, self._transfer = self._transfer, None
@@ -192,7 +199,10 @@ class Storing:
         if self._request is None:
             raise MalformedPdu("a data set came without a command")
         if self._transfer is not None:
-            self._transfer.write(fragment)
+            if self._transfer.size_bytes < _AT_ONCE_BYTES:
+                self._transfer.write(fragment)
+            else:
+                self._transfer.gather(fragment)
         if control & LAST:
             self._finish()
 
@@ -209,6 +219,7 @@ class Storing:
         assert self._request is not None  # noqa: S101  there is nothing to finish otherwise
         status = self._refusal
         try:
+            self.flush()
             if status is None and self._transfer is not None and self._announced is not None:
                 status = self.store(self._announced, self._transfer)
         finally:

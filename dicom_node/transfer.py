@@ -14,6 +14,8 @@ from appliance.storage import NO_SPACE_ERRNOS
 from dicom_node.file_meta import file_meta
 from dicom_node.headers import Instance, peek
 
+_GATHERED: Final = 512
+"""The kernel takes 1024 pieces at once."""
 SYNC_EVERY_BYTES: Final = 64 << 20
 """Data is forced to disk as it comes, so that the last fsync of 5 GB does not outlast a scanner."""
 
@@ -44,6 +46,7 @@ class Transfer:
         self.failure: StorageFull | None = None
         self._digest = hashlib.sha256()
         self._hard_free = hard_free
+        self._gathered: list[bytes | memoryview] = []
         self._unsynced_bytes = 0
         self._syncing: threading.Thread | None = None
         self._sync_error: OSError | None = None
@@ -60,8 +63,8 @@ class Transfer:
         return self._digest.hexdigest()
 
     def begin(self, *, sop_class_uid: str, sop_instance_uid: str, transfer_syntax_uid: str) -> None:
-        """Write preamble and file meta information (PS3.10 7.1)."""
-        self._write(
+        """Begin with preamble and file meta information (PS3.10 7.1), written with what follows."""
+        self._gathered.append(
             file_meta(
                 sop_class_uid=sop_class_uid,
                 sop_instance_uid=sop_instance_uid,
@@ -71,13 +74,28 @@ class Transfer:
 
     def write(self, fragment: bytes | memoryview) -> None:
         """Append a fragment of the data set."""
+        self.gather(fragment)
+        self.flush()
+
+    def gather(self, fragment: bytes | memoryview) -> None:
+        """Append a fragment that must not change before `flush`: several are written at once."""
         self._digest.update(fragment)
-        self._write(fragment)
+        self._gathered.append(fragment)
+        if len(self._gathered) >= _GATHERED:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what was gathered."""
+        gathered, self._gathered = self._gathered, []
+        if gathered:
+            self._write(*gathered)
 
     def make_durable(self) -> None:
         """Force the content to disk and close the file; a full disk is a `failure`."""
+        self.flush()
         if self.failure is None:
             with self._storage_failure():
+                self._await_sync()
                 os.fsync(self._descriptor)
         self._close()
 
@@ -92,20 +110,23 @@ class Transfer:
             self._instance = peek(self.path)
         return self._instance
 
-    def _write(self, content: bytes | memoryview) -> None:
+    def _write(self, *fragments: bytes | memoryview) -> None:
         if self.failure is not None:
             return
+        n_bytes = sum(map(len, fragments))
         with self._storage_failure():
-            view = memoryview(content)
-            while view:
-                view = view[os.write(self._descriptor, view) :]
-            self._unsynced_bytes += len(content)
+            n_written = os.writev(self._descriptor, fragments)
+            if n_written < n_bytes:  # a signal, or a disk that is nearly full
+                rest = memoryview(b"".join(fragments))[n_written:]
+                while rest:
+                    rest = rest[os.write(self._descriptor, rest) :]
+            self._unsynced_bytes += n_bytes
             if self._unsynced_bytes >= SYNC_EVERY_BYTES:
                 self._unsynced_bytes = 0
                 self._sync_meanwhile()
                 if not self._hard_free():
                     raise OSError(errno.ENOSPC, "below the hard limit")
-        self.size_bytes += len(content)
+        self.size_bytes += n_bytes
 
     def _sync_meanwhile(self) -> None:
         """Force what is there to disk while more comes; a slow disk holds the sender back."""

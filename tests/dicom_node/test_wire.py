@@ -208,6 +208,51 @@ def test_a_peer_that_reads_nothing_cannot_hold_a_sender_for_ever(
         connection.send(bytes(50_000_000), limit_s=0.1)
 
 
+def test_in_a_long_stream_reads_gather_and_its_end_is_not_waited_for() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        theirs = socket.create_connection(listening.getsockname())
+        ours, _ = listening.accept()
+    with ours, theirs:
+        connection = Connection(ours)
+        connection.make_room(131_072, n_pdus=4)
+        long = b"\x04\0" + (131_072).to_bytes(4, "big") + os.urandom(131_072)
+        thread = threading.Thread(target=theirs.sendall, args=(long * 50,))
+        thread.start()
+        assert all(read(connection) == long for _ in range(50))
+        thread.join()
+        assert ours.getsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT) > 100_000
+        theirs.sendall(long[:70_000])  # less than is gathered, and then the rest
+        threading.Timer(0.05, theirs.sendall, args=(long[70_000:],)).start()
+        assert read(connection) == long
+        assert ours.getsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT) == 1
+
+
+def test_what_is_given_stays_until_its_memory_is_used_again(
+    pair: tuple[Connection, socket.socket],
+) -> None:
+    connection, theirs = pair
+    connection.make_room(1000, n_pdus=4)
+    given: list[tuple[memoryview, bytes]] = []
+
+    def check() -> None:
+        assert all(view == content for view, content in given)
+        given.clear()
+
+    connection.reusing = check
+    reused = 0
+    for _ in range(100):
+        content = b"\x04\0" + (1000).to_bytes(4, "big") + os.urandom(1000)
+        theirs.sendall(content)
+        before = len(given)
+        view = connection.read_pdu(
+            limit_bytes=1000, idle_until=FAR_S, pdu_limit_s=10.0, until=FAR_S
+        )
+        reused += len(given) < before
+        given.append((view, content))
+    check()
+    assert reused >= 5
+
+
 # An association.
 
 

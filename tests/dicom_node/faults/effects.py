@@ -77,7 +77,11 @@ def _happen(death: Death) -> None:
 def install(root: Path, watch: Watch) -> None:
     """Wrap what makes or ends things in this process; effects outside of `root` are not told."""
     for name in _BY_DESCRIPTOR:
-        setattr(os, name, _wrapped(getattr(os, name), _descriptor_named(name, root), watch))
+        setattr(
+            os,
+            name,
+            _wrapped(getattr(os, name), _descriptor_named(name.removesuffix("v"), root), watch),
+        )
     for name in _BY_PATH:
         setattr(os, name, _wrapped(getattr(os, name), _path_named(name, root), watch))
     for name in ("send", "sendall", "sendmsg"):

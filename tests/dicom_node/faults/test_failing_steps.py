@@ -16,7 +16,6 @@ OUT_OF_RESOURCES = 0xA700
 STEPS = (
     ("open spool/incoming/*", 1),
     ("write spool/incoming/*", 1),
-    ("write spool/incoming/*", 2),
     ("fsync spool/incoming/*", 1),
     ("name spool/incoming/* spool/instances/*", 1),
     ("fsync spool/instances", 1),
