@@ -11,13 +11,13 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from dicom_node.admission import Rules
 from dicom_node.contexts import scanner_contexts
-from dicom_node.listening import listen
-from dicom_node.scp import StorageSCP
-from dicom_node.spool import Spool
+from dicom_node.receive.admission import Rules
+from dicom_node.receive.listening import listen
+from dicom_node.receive.scp import StorageSCP
+from dicom_node.receive.spool import Spool
+from dicom_node.receive.transfer import Announced, Transfer
 from dicom_node.status import SUCCESS
-from dicom_node.transfer import Announced, Transfer
 
 
 class _NoDigest:

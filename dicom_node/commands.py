@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from appliance.errors import ConfigError
-from dicom_node import delivery_commands, import_commands
+from dicom_node.deliver import commands as delivery_commands
+from dicom_node.fetch import commands as import_commands
 
 
 def register(commands: Any) -> None:
@@ -47,7 +48,7 @@ def run_node(arguments: argparse.Namespace) -> int:
 def run_deliver(arguments: argparse.Namespace) -> int:
     """Run the deliver daemon of a route."""
     from appliance.settings import load
-    from dicom_node import deliver
+    from dicom_node.deliver import daemon as deliver
 
     return deliver.run(load(arguments.settings), arguments.route)
 
@@ -66,7 +67,7 @@ def run_purge(arguments: argparse.Namespace) -> int:
 
 def run_send(arguments: argparse.Namespace) -> int:
     """Send a folder over one association."""
-    from dicom_node.sender import dicom_files, send
+    from dicom_node.send.sender import dicom_files, send
 
     files = dicom_files(arguments.folder)
     total_mb = sum(one.size_bytes for one in files) / 1e6
@@ -90,7 +91,7 @@ def run_send(arguments: argparse.Namespace) -> int:
 
 def run_echo(arguments: argparse.Namespace) -> int:
     """Send a C-ECHO."""
-    from dicom_node.sender import echo
+    from dicom_node.send.sender import echo
 
     started = time.monotonic()
     echo(_endpoint(arguments))
@@ -132,7 +133,7 @@ def _add_endpoint(parser: argparse.ArgumentParser) -> None:
 
 
 def _endpoint(arguments: argparse.Namespace) -> Any:
-    from dicom_node.sender import Endpoint
+    from dicom_node.send.sender import Endpoint
 
     host, _, port = str(arguments.to).rpartition(":")
     if not host or not port.isdecimal():

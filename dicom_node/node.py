@@ -20,17 +20,18 @@ from appliance.stores.journal import Journal
 from appliance.stores.originals import Originals
 from appliance.stores.receipts import Receipts
 from appliance.worker import Worker
-from dicom_node.arrivals import DAEMON, Arrivals, Scanner
-from dicom_node.assemble import Assemble
 from dicom_node.commitment.answerer import CommitmentAnswerer
-from dicom_node.completeness import Profile
 from dicom_node.dicomweb.process import open_web, publish_port
 from dicom_node.listeners import Listeners
-from dicom_node.listening import listen
-from dicom_node.purging import Purge
-from dicom_node.receiving import Receiving, build_receiving, commitment_terms, receipts_url
-from dicom_node.scp import StorageSCP
-from dicom_node.spool import FreeBytes, Spool
+from dicom_node.receive.listening import listen
+from dicom_node.receive.places import receipts_url
+from dicom_node.receive.scp import StorageSCP
+from dicom_node.receive.spool import FreeBytes, Spool
+from dicom_node.receiving import Receiving, build_receiving, commitment_terms
+from dicom_node.slides.arrivals import DAEMON, Arrivals, Scanner
+from dicom_node.slides.assemble import Assemble
+from dicom_node.slides.completeness import Profile
+from dicom_node.slides.purging import Purge
 
 log = logging.getLogger(__name__)
 

@@ -15,15 +15,15 @@ from pydicom.uid import UID
 
 from appliance.settings import ServerTls
 from appliance.storage import free_bytes, fsync_folder
-from dicom_node.admission import Rules
 from dicom_node.contexts import archive_contexts, commitment_context
-from dicom_node.listening import listen
 from dicom_node.peer_commitment import PeerCommitment
-from dicom_node.scp import StorageSCP
-from dicom_node.server_tls import server_context
-from dicom_node.spool import Spool
+from dicom_node.receive.admission import Rules
+from dicom_node.receive.listening import listen
+from dicom_node.receive.scp import StorageSCP
+from dicom_node.receive.server_tls import server_context
+from dicom_node.receive.spool import Spool
+from dicom_node.receive.transfer import Announced, Transfer
 from dicom_node.status import CANNOT_UNDERSTAND, OUT_OF_RESOURCES, SUCCESS
-from dicom_node.transfer import Announced, Transfer
 
 log = logging.getLogger(__name__)
 

@@ -4,7 +4,6 @@ import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
 
 from appliance.settings import Commitment, Settings
 from appliance.storage import Root, free_bytes
@@ -12,16 +11,15 @@ from appliance.stores.commitments import Commitments
 from appliance.stores.database import open_engine
 from appliance.stores.journal import Journal
 from appliance.stores.receipts import Receipts
-from dicom_node.admission import AllowedPeer, Doors, PeerLimits, Rules
 from dicom_node.commitment.service import CommitmentSCP
 from dicom_node.contexts import scanner_contexts
-from dicom_node.notices import Notices
-from dicom_node.receiver import Receiver
-from dicom_node.scp import StorageSCP
-from dicom_node.server_tls import server_context
-from dicom_node.spool import FreeBytes, Spool
-
-_GIB: Final = 1 << 30
+from dicom_node.receive.admission import AllowedPeer, Doors, PeerLimits, Rules
+from dicom_node.receive.notices import Notices
+from dicom_node.receive.places import open_spool, receipts_url
+from dicom_node.receive.receiver import Receiver
+from dicom_node.receive.scp import StorageSCP
+from dicom_node.receive.server_tls import server_context
+from dicom_node.receive.spool import FreeBytes, Spool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +50,7 @@ def build_receiving(
     journal
         For what the technician should read.
     listening
-        From `dicom_node.listening.listen`.
+        From `dicom_node.receive.listening.listen`.
     free
         Tells how many bytes are free on the file system of a folder.
     clock
@@ -95,21 +93,6 @@ def commitment_terms(settings: Settings) -> dict[str, Commitment]:
         for one in settings.scanners
         if one.commitment is not None
     }
-
-
-def open_spool(settings: Settings, *, free: FreeBytes = free_bytes) -> Spool:
-    """Open the spool that the settings name."""
-    return Spool(
-        Root(settings.storage.root).zone("spool"),
-        soft_free_bytes=settings.storage.soft_free_gib * _GIB,
-        hard_free_bytes=settings.storage.hard_free_gib * _GIB,
-        free_bytes=free,
-    )
-
-
-def receipts_url(root: Root) -> str:
-    """SQLAlchemy URL of the receipts store."""
-    return f"sqlite:///{root.zone('receipts') / 'receipts.db'}"
 
 
 def _rules(settings: Settings) -> Rules:

@@ -15,7 +15,6 @@ from appliance.settings import Commitment as Terms
 from appliance.stores.commitments import COMMITTED, Commitment, Commitments, Reference
 from appliance.stores.held import HeldInstance
 from appliance.worker import retry_after_s
-from dicom_node.association import Endpoint, associated
 from dicom_node.commitment.decision import (
     CLASS_CONFLICT,
     CLASS_NOT_SUPPORTED,
@@ -26,8 +25,9 @@ from dicom_node.commitment.decision import (
 )
 from dicom_node.commitment.report import send_report
 from dicom_node.commitment.request import NO_SUCH_SOP_INSTANCE
-from dicom_node.content import Content, look
 from dicom_node.contexts import STORAGE_COMMITMENT, commitment_context
+from dicom_node.send.association import Endpoint, associated
+from dicom_node.slides.content import Content, look
 
 log = logging.getLogger(__name__)
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from appliance.stores.commitments import COMMITTED, NO_SUCH_OBJECT, Reference
-from dicom_node.content import Content
 from dicom_node.contexts import PATHOLOGY_SOP_CLASSES
+from dicom_node.slides.content import Content
 
 PROCESSING_FAILURE: Final = 0x0110
 CLASS_CONFLICT: Final = 0x0119

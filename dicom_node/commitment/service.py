@@ -34,7 +34,7 @@ from dicom_node.commitment.request import (
 )
 from dicom_node.contexts import STORAGE_COMMITMENT
 from dicom_node.headers import pydicom_door
-from dicom_node.scp import opaque_name
+from dicom_node.receive.scp import opaque_name
 
 log = logging.getLogger(__name__)
 

@@ -17,10 +17,10 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from appliance.daemon import describe
-from dicom_node.admission import Doors, plain_address
 from dicom_node.dicomweb.endpoint import CERTIFICATE
 from dicom_node.dicomweb.pace import STANDARD, Limits
-from dicom_node.server_tls import fingerprint, reason
+from dicom_node.receive.admission import Doors, plain_address
+from dicom_node.receive.server_tls import fingerprint, reason
 
 log = logging.getLogger(__name__)
 

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from appliance.daemon import describe
-from dicom_node.admission import LastMinute
 from dicom_node.dicomweb.answer import encoded, response_module, status_of
 from dicom_node.dicomweb.body import Body, ClientGone, Receive, Send
 from dicom_node.dicomweb.pace import STANDARD, Limits, Wait
 from dicom_node.dicomweb.request import FAILED, Admitted, Gate, Head, Refused
 from dicom_node.dicomweb.taking import Taking, too_many
+from dicom_node.receive.admission import LastMinute
 
 log = logging.getLogger(__name__)
 

@@ -15,9 +15,9 @@ from dicom_node.dicomweb.answer import Failed, Stored
 from dicom_node.dicomweb.multipart import media_type
 from dicom_node.dicomweb.part10 import HeadReader
 from dicom_node.dicomweb.request import DICOM
-from dicom_node.spool import Spool
+from dicom_node.receive.spool import Spool
+from dicom_node.receive.transfer import Announced, Transfer
 from dicom_node.status import CANNOT_UNDERSTAND, DOES_NOT_MATCH, SUCCESS, store_status
-from dicom_node.transfer import Announced, Transfer
 
 CLASS_NOT_SUPPORTED: Final = 0x0122
 SYNTAX_NOT_SUPPORTED: Final = 0xC122

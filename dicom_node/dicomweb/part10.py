@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from appliance.errors import InvalidInstance
-from dicom_node.transfer import Announced
+from dicom_node.receive.transfer import Announced
 
 MAXIMUM_HEAD_BYTES: Final = 65_536
 

@@ -16,7 +16,6 @@ from appliance.storage import Root, free_bytes, write_durably
 from appliance.stores.database import open_engine
 from appliance.stores.journal import Journal
 from appliance.stores.receipts import Receipts
-from dicom_node.admission import Doors
 from dicom_node.dicomweb.connections import WebServer
 from dicom_node.dicomweb.endpoint import Endpoint
 from dicom_node.dicomweb.pace import STANDARD, Limits
@@ -24,13 +23,14 @@ from dicom_node.dicomweb.request import Gate
 from dicom_node.dicomweb.taking import Taking
 from dicom_node.dicomweb.tokens import read_senders
 from dicom_node.listeners import Child, become_child
-from dicom_node.listening import listen
-from dicom_node.notices import Notices
 from dicom_node.quiet import silence_libraries
-from dicom_node.receiver import Receiver
-from dicom_node.receiving import open_spool, receipts_url
-from dicom_node.server_tls import server_context
-from dicom_node.spool import FreeBytes, Spool
+from dicom_node.receive.admission import Doors
+from dicom_node.receive.listening import listen
+from dicom_node.receive.notices import Notices
+from dicom_node.receive.places import open_spool, receipts_url
+from dicom_node.receive.receiver import Receiver
+from dicom_node.receive.server_tls import server_context
+from dicom_node.receive.spool import FreeBytes, Spool
 
 log = logging.getLogger(__name__)
 
@@ -110,7 +110,7 @@ def start_web(
     journal
         For what the technician should read.
     listening
-        From `dicom_node.listening.listen`.
+        From `dicom_node.receive.listening.listen`.
     free
         Tells how many bytes are free on the file system of a folder.
     clock

@@ -7,10 +7,10 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Final
 
 from appliance.settings import Scanner
-from dicom_node.admission import plain_address
 from dicom_node.dicomweb.answer import BAD_REQUEST, DICOM_JSON, DICOM_XML
 from dicom_node.dicomweb.multipart import MULTIPART, media_type
 from dicom_node.dicomweb.tokens import Sender, sender_of
+from dicom_node.receive.admission import plain_address
 
 DICOM: Final = "application/dicom"
 

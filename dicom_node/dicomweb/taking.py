@@ -8,15 +8,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from appliance.settings import Scanner
-from dicom_node.admission import Pace
 from dicom_node.dicomweb.answer import Outcome
 from dicom_node.dicomweb.body import Body
 from dicom_node.dicomweb.intake import Intake, TooManyInstances
 from dicom_node.dicomweb.multipart import MalformedBody, MultipartReader
 from dicom_node.dicomweb.pace import TooSlow
 from dicom_node.dicomweb.request import BUSY, TIMED_OUT, Admitted, Refused
-from dicom_node.spool import Spool
-from dicom_node.transfer import Announced, Transfer
+from dicom_node.receive.admission import Pace
+from dicom_node.receive.spool import Spool
+from dicom_node.receive.transfer import Announced, Transfer
 
 log = logging.getLogger(__name__)
 

@@ -4,10 +4,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from appliance.manifest import VerifiedParcel
-from dicom_node.confirmation import Confirmer
-from dicom_node.confirmed_sending import send_until_confirmed
 from dicom_node.routes.parcel_files import outgoing_files
-from dicom_node.sender import Outgoing
+from dicom_node.send.confirmation import Confirmer
+from dicom_node.send.confirmed_sending import send_until_confirmed
+from dicom_node.send.sender import Outgoing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

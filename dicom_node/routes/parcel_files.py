@@ -4,7 +4,7 @@ from pathlib import Path
 
 from appliance.errors import DeliveryRefused, InvalidInstance
 from appliance.manifest import VerifiedParcel
-from dicom_node.sender import Outgoing, outgoing
+from dicom_node.send.sender import Outgoing, outgoing
 
 
 def outgoing_files(parcel: VerifiedParcel) -> tuple[Outgoing, ...]:

@@ -12,12 +12,11 @@ import httpx
 
 from appliance.errors import ConfigError, DeliveryRefused, PeerUnavailable
 from appliance.settings import Web
-from dicom_node.client_tls import ClientContext, client_context
-from dicom_node.presence import keys_of
 from dicom_node.quiet import silence_libraries
-from dicom_node.sender import Outgoing, Progress
-from dicom_node.status import AlreadyThere, PeerFailed, check_answer, refusal_of
-from dicom_node.web_answer import (
+from dicom_node.send.client_tls import ClientContext, client_context
+from dicom_node.send.presence import keys_of
+from dicom_node.send.sender import Outgoing, Progress
+from dicom_node.send.web_answer import (
     ACCEPTED,
     CONFLICT,
     ServiceRefused,
@@ -27,6 +26,7 @@ from dicom_node.web_answer import (
     store_answer,
     values,
 )
+from dicom_node.status import AlreadyThere, PeerFailed, check_answer, refusal_of
 
 REQUEST_BYTES: Final = 64 * 2**20
 """A request takes more files until it is so long; a longer file goes alone."""

@@ -20,7 +20,7 @@ from dicom_node.contexts import (
     STORAGE_COMMITMENT_INSTANCE,
     VL_WHOLE_SLIDE_MICROSCOPY,
 )
-from dicom_node.sender import outgoing, send
+from dicom_node.send.sender import outgoing, send
 from tests.dicom_node.conftest import Hospital
 from tests.dicom_node.objects import Image, write
 

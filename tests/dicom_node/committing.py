@@ -12,13 +12,13 @@ from pynetdicom import AE, build_role, evt
 from pynetdicom.events import Event
 
 from appliance.settings import ClientTls
-from dicom_node.association import Endpoint, associated
 from dicom_node.contexts import (
     STORAGE_COMMITMENT,
     STORAGE_COMMITMENT_INSTANCE,
     archive_contexts,
     commitment_context,
 )
+from dicom_node.send.association import Endpoint, associated
 
 Way = Literal["same", "new", "never"]
 

@@ -16,7 +16,7 @@ from appliance.settings import Keys, Node, Scanner, Settings, Storage
 from appliance.stores.journal import Journal
 from dicom_node import node as node_module
 from dicom_node.quiet import silence_libraries
-from dicom_node.sender import Endpoint
+from dicom_node.send.sender import Endpoint
 from tests.dicom_node.objects import Image
 
 PLENTY_BYTES = 1 << 40

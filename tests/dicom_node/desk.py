@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from dicom_node.admission import AllowedPeer, Doors, PeerLimits, Rules
 from dicom_node.contexts import scanner_contexts
-from dicom_node.listening import listen
-from dicom_node.scp import StorageSCP
-from dicom_node.sender import Endpoint
-from dicom_node.spool import Spool
+from dicom_node.receive.admission import AllowedPeer, Doors, PeerLimits, Rules
+from dicom_node.receive.listening import listen
+from dicom_node.receive.scp import StorageSCP
+from dicom_node.receive.spool import Spool
+from dicom_node.receive.transfer import Announced, Transfer
+from dicom_node.send.sender import Endpoint
 from dicom_node.status import SUCCESS
-from dicom_node.transfer import Announced, Transfer
 from tests.dicom_node.faults.speaker import Speaker
 
 UID = "1.2.826.0.1.3680043.8.498.1"

@@ -20,9 +20,9 @@ from pynetdicom.sop_class import (
 
 from appliance.demo.site import free_ports
 from appliance.errors import ApplianceError
-from dicom_node.association import Endpoint, echo
 from dicom_node.contexts import TRANSFER_SYNTAXES, VL_WHOLE_SLIDE_MICROSCOPY
-from dicom_node.sender import dicom_files, send
+from dicom_node.send.association import Endpoint, echo
+from dicom_node.send.sender import dicom_files, send
 from tests.dicom_node.conftest import wait_until
 from tests.dicom_node.objects import Image, data_set_offset, dataset_of
 from tests.line.orthanc import running_orthanc

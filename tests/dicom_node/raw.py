@@ -4,7 +4,7 @@ import socket
 import struct
 from pathlib import Path
 
-from dicom_node.sender import outgoing
+from dicom_node.send.sender import outgoing
 from tests.dicom_node.objects import data_set_offset
 
 PDU_BYTES = 16_384

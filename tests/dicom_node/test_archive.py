@@ -16,11 +16,11 @@ from appliance.errors import DeliveryRefused, PeerUnavailable
 from appliance.settings import Route, Settings, load
 from appliance.stores.deposits import DepositState
 from appliance.stores.journal import MAX_ATTEMPTS
-from dicom_node import archive
-from dicom_node.archiving import Archiver
-from dicom_node.deliver import MAXIMUM_STUMBLES, confirming
-from dicom_node.receiving import open_spool
-from dicom_node.sender import Outgoing, outgoing, send
+from dicom_node.deliver import archive
+from dicom_node.deliver.archiving import Archiver
+from dicom_node.deliver.daemon import MAXIMUM_STUMBLES, confirming
+from dicom_node.receive.places import open_spool
+from dicom_node.send.sender import Outgoing, outgoing, send
 from dicom_node.status import PeerFailed
 from tests.dicom_node.committing import Pacs, running_pacs
 from tests.dicom_node.conftest import Hospital, wait_until

@@ -21,10 +21,10 @@ from appliance.stores.database import open_engine
 from appliance.stores.journal import Journal
 from appliance.stores.receipts import Receipt, Receipts
 from dicom_node import node as node_module
-from dicom_node.arrivals import Arrivals, Scanner
-from dicom_node.completeness import Profile
 from dicom_node.headers import Instance
-from dicom_node.sender import outgoing, send
+from dicom_node.send.sender import outgoing, send
+from dicom_node.slides.arrivals import Arrivals, Scanner
+from dicom_node.slides.completeness import Profile
 from tests.dicom_node.conftest import Hospital, wait_until
 from tests.dicom_node.objects import Image, write
 from tests.dicom_node.raw import RawScanner

@@ -7,7 +7,7 @@ from pathlib import Path
 from pydicom.uid import ExplicitVRLittleEndian
 
 from appliance.daemon import open_journal
-from dicom_node.sender import dicom_files, send
+from dicom_node.send.sender import dicom_files, send
 from tests.dicom_node.commitment_peers import Desk, action, ask, asking
 from tests.dicom_node.conftest import wait_until
 from tests.dicom_node.objects import Image, write

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from dicom_node.completeness import Profile, Progress, Receiving, judge, veto
 from dicom_node.headers import Instance
+from dicom_node.slides.completeness import Profile, Progress, Receiving, judge, veto
 from tests.dicom_node.test_grouping import instance
 
 QUIET = Profile(quiet_s=60.0)

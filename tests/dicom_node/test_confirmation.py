@@ -19,16 +19,16 @@ from pynetdicom.events import Event
 
 from appliance.errors import ConfigError, DeliveryRefused, PeerUnavailable
 from appliance.settings import ClientTls, Confirmation, ServerTls
-from dicom_node.association import Endpoint, associated
-from dicom_node.confirmation import COMMITTED, Confirmer, confirm
-from dicom_node.confirmed_sending import NotConfirmed, send_until_confirmed
 from dicom_node.contexts import (
     STORAGE_COMMITMENT,
     STORAGE_COMMITMENT_INSTANCE,
     commitment_context,
 )
-from dicom_node.requestor import Requestor
-from dicom_node.sender import Outgoing, echo, outgoing, send
+from dicom_node.send.association import Endpoint, associated
+from dicom_node.send.confirmation import COMMITTED, Confirmer, confirm
+from dicom_node.send.confirmed_sending import NotConfirmed, send_until_confirmed
+from dicom_node.send.requestor import Requestor
+from dicom_node.send.sender import Outgoing, echo, outgoing, send
 from dicom_node.status import PeerFailed
 from tests.dicom_node.committing import Pacs, request_for, running_pacs
 from tests.dicom_node.conftest import wait_until
@@ -363,10 +363,10 @@ _DYING = """
 import os, signal, sys
 from pathlib import Path
 from appliance.settings import Confirmation
-from dicom_node.association import Endpoint
-from dicom_node.confirmation import Confirmer
-from dicom_node.confirmed_sending import send_until_confirmed
-from dicom_node.sender import dicom_files, send
+from dicom_node.send.association import Endpoint
+from dicom_node.send.confirmation import Confirmer
+from dicom_node.send.confirmed_sending import send_until_confirmed
+from dicom_node.send.sender import dicom_files, send
 
 endpoint = Endpoint(
     host="127.0.0.1", port=int(sys.argv[2]), called_ae_title="PACS", calling_ae_title="COVERSLIP"

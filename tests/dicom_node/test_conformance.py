@@ -20,8 +20,10 @@ from pynetdicom.sop_class import (
 import appliance
 from appliance.errors import DeliveryRefused, InvalidInstance, PeerUnavailable, StorageFull
 from appliance.settings import Node, Scanner
-from dicom_node import admission, association, contexts, reactor, scp, server, status
+from dicom_node import contexts, status
 from dicom_node.commitment import decision, request
+from dicom_node.receive import admission, reactor, scp, server
+from dicom_node.send import association
 
 STATEMENT = (Path(__file__).parents[2] / "docs" / "conformance.md").read_text()
 Rows = list[tuple[str, ...]]

@@ -18,11 +18,11 @@ from appliance.manifest import Manifest, list_file
 from appliance.settings import Peer, Policy, Route
 from appliance.stores.database import open_engine
 from appliance.stores.journal import Journal
-from dicom_node.deliver import Carrier, Deliverer, carrier_of
+from dicom_node.deliver.daemon import Carrier, Deliverer, carrier_of
 from dicom_node.peer import ArchivePeer
 from dicom_node.routes.dicom import DicomRoute
 from dicom_node.routes.folder import FolderRoute
-from dicom_node.sender import Endpoint, send
+from dicom_node.send.sender import Endpoint, send
 from dicom_node.status import PeerFailed, check_answer
 from tests.dicom_node.conftest import wait_until
 from tests.dicom_node.objects import Image, data_set_offset, write

@@ -33,14 +33,14 @@ from appliance.stores.database import open_engine
 from appliance.stores.deposits import DepositState, DepositStatus
 from appliance.stores.journal import Journal
 from appliance.stores.parcels import PendingParcel
-from dicom_node import delivery_commands
-from dicom_node.deliver import MAXIMUM_STUMBLES, carrier_of, confirming
-from dicom_node.delivery_actions import delivery_actions
-from dicom_node.delivery_commands import age, original_lines, parcel_lines
+from dicom_node.deliver import commands as delivery_commands
+from dicom_node.deliver.actions import delivery_actions
+from dicom_node.deliver.commands import age, original_lines, parcel_lines
+from dicom_node.deliver.daemon import MAXIMUM_STUMBLES, carrier_of, confirming
 from dicom_node.peer import ArchivePeer
 from dicom_node.routes.dicom import DicomRoute
 from dicom_node.routes.parcel_files import outgoing_files
-from dicom_node.sender import Outgoing
+from dicom_node.send.sender import Outgoing
 from dicom_node.status import PeerBusy, PeerFailed
 from tests.dicom_node.committing import Pacs, running_pacs
 from tests.dicom_node.conftest import wait_until
@@ -371,7 +371,7 @@ from appliance import manifest
 from appliance.settings import Route
 from appliance.stores.database import open_engine
 from appliance.stores.journal import Journal
-from dicom_node.deliver import Deliverer, carrier_of
+from dicom_node.deliver.daemon import Deliverer, carrier_of
 
 url, outbox, key, route, offset_s, dies = sys.argv[1:]
 route = Route.model_validate_json(route)

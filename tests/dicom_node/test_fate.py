@@ -20,11 +20,11 @@ from dicom_node import commands
 from dicom_node import node as node_module
 from dicom_node.commitment.decision import Held, decide
 from dicom_node.commitment.decision import reason as reason_of
-from dicom_node.content import Content
 from dicom_node.contexts import VL_WHOLE_SLIDE_MICROSCOPY
-from dicom_node.fate import may_purge, why_not
-from dicom_node.spool import Spool
-from dicom_node.transfer import Transfer
+from dicom_node.receive.spool import Spool
+from dicom_node.receive.transfer import Transfer
+from dicom_node.slides.content import Content
+from dicom_node.slides.fate import may_purge, why_not
 from tests.dicom_node.commitment_peers import (
     CommittingHospital,
     Desk,

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dicom_node.contexts import VL_WHOLE_SLIDE_MICROSCOPY
-from dicom_node.grouping import Arrival, group
 from dicom_node.headers import Instance
+from dicom_node.slides.grouping import Arrival, group
 
 CHOICE = st.sampled_from
 

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dicom_node.homes import Member, homes
+from dicom_node.slides.homes import Member, homes
 
 
 def member(number: int, slide_id: str | None = None, **values: bool) -> Member:

@@ -18,11 +18,11 @@ from appliance.errors import EXIT_CONFIG, ConfigError
 from appliance.line import Stage
 from appliance.settings import Node, Scanner, ServerTls
 from appliance.storage import Root
-from dicom_node.association import Endpoint
-from dicom_node.own_node import own_address, scanner_for
-from dicom_node.own_tls import own_tls
+from dicom_node.fetch.own_node import own_address, scanner_for
+from dicom_node.fetch.own_tls import own_tls
+from dicom_node.fetch.private_folder import FOLDER, private_folder
 from dicom_node.peer import ArchivePeer
-from dicom_node.private_folder import FOLDER, private_folder
+from dicom_node.send.association import Endpoint
 from tests.dicom_node.conftest import wait_until
 from tests.dicom_node.objects import CT_IMAGE, Image, write
 from tests.dicom_node.pacs import (

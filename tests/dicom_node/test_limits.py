@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dicom_node.admission import (
+from dicom_node.receive.admission import (
     NO_LIMITS,
     AllowedPeer,
     Caller,
@@ -290,7 +290,7 @@ def test_hundreds_of_silent_connections_change_nothing_for_a_scanner(tmp_path: P
 def test_a_silent_connection_is_let_go_at_its_deadline(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dicom_node.server.NEGOTIATION_LIMIT_S", 0.3)
+    monkeypatch.setattr("dicom_node.receive.server.NEGOTIATION_LIMIT_S", 0.3)
     with Desk(tmp_path / "desk") as desk, connect(desk) as silent:
         assert silent.recv(1) == b""
 
@@ -298,7 +298,7 @@ def test_a_silent_connection_is_let_go_at_its_deadline(
 def test_a_request_of_a_byte_now_and_then_is_let_go_at_the_same_deadline(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dicom_node.server.NEGOTIATION_LIMIT_S", 0.5)
+    monkeypatch.setattr("dicom_node.receive.server.NEGOTIATION_LIMIT_S", 0.5)
     request = association_request((Context(),), calling="SCANNER", called="COVERSLIP")
     with Desk(tmp_path / "desk") as desk, connect(desk) as slow:
         assert dribble(slow, request) < len(request)
@@ -308,7 +308,7 @@ def test_a_request_of_a_byte_now_and_then_is_let_go_at_the_same_deadline(
 def test_a_pdu_of_a_byte_now_and_then_ends_its_association(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dicom_node.reactor.PDU_LIMIT_S", 0.5)
+    monkeypatch.setattr("dicom_node.receive.reactor.PDU_LIMIT_S", 0.5)
     with desk.speak().accepted() as wire:
         wire.start_store(UID)
         assert dribble(wire.wire, b"\x04\0\0\0\x10\0" + bytes(4096)) < 4096

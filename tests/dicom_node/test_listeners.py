@@ -12,8 +12,8 @@ from pydicom.uid import JPEGBaseline8Bit
 
 from appliance.errors import ConfigError, TransientError
 from dicom_node.contexts import VL_WHOLE_SLIDE_MICROSCOPY
-from dicom_node.sender import dicom_files, send
-from dicom_node.spool import Spool
+from dicom_node.receive.spool import Spool
+from dicom_node.send.sender import dicom_files, send
 from tests.dicom_node.conftest import wait_until
 from tests.dicom_node.objects import Image, write
 from tests.dicom_node.raw import RawScanner
@@ -27,7 +27,7 @@ def spool_at(folder: Path) -> Spool:
 RECEIVE = """
 import sys
 from pathlib import Path
-from dicom_node.spool import Spool
+from dicom_node.receive.spool import Spool
 spool = Spool(Path(sys.argv[1]), soft_free_bytes=0, hard_free_bytes=0, free_bytes=lambda _: 1)
 spool.join()
 spool.begin_association("one", scanner="SCANNER")

@@ -14,8 +14,8 @@ from pynetdicom.pdu import P_DATA_TF
 
 from appliance import IMPLEMENTATION_CLASS_UID
 from dicom_node.contexts import VL_WHOLE_SLIDE_MICROSCOPY
-from dicom_node.file_meta import file_meta
-from dicom_node.pdata import (
+from dicom_node.receive.file_meta import file_meta
+from dicom_node.receive.pdata import (
     COMMAND,
     LAST,
     MalformedPdu,

@@ -8,11 +8,11 @@ import pytest
 
 from appliance.errors import DeliveryRefused, PeerUnavailable
 from appliance.settings import ClientTls, Confirmation, ServerTls
-from dicom_node.association import Endpoint, echo
-from dicom_node.confirmation import COMMITTED, Confirmer, confirm
-from dicom_node.confirmed_sending import send_until_confirmed
 from dicom_node.peer import ArchivePeer
-from dicom_node.sender import Outgoing, outgoing, send
+from dicom_node.send.association import Endpoint, echo
+from dicom_node.send.confirmation import COMMITTED, Confirmer, confirm
+from dicom_node.send.confirmed_sending import send_until_confirmed
+from dicom_node.send.sender import Outgoing, outgoing, send
 from tests.dicom_node.objects import Image, write
 from tests.dicom_node.real_peers import Certificates, certificates
 

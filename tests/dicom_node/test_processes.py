@@ -20,7 +20,7 @@ from appliance.settings import Settings, load
 from appliance.storage import Root
 from dicom_node import commands
 from dicom_node.node import PORT_FILE, build
-from dicom_node.sender import Endpoint, dicom_files, echo, send
+from dicom_node.send.sender import Endpoint, dicom_files, echo, send
 from tests.dicom_node.conftest import wait_until
 from tests.dicom_node.objects import Image, write
 from tests.dicom_node.raw import RawScanner

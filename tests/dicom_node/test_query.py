@@ -14,10 +14,9 @@ from pydicom.uid import generate_uid
 from appliance.demo.site import free_ports
 from appliance.errors import ApplianceError, PeerUnavailable, StorageFull
 from appliance.settings import ClientTls
-from dicom_node import query, retrieve
-from dicom_node.association import Endpoint
-from dicom_node.fetching import DamagedInstance, FetchingDimse
-from dicom_node.query import (
+from dicom_node.fetch import query, retrieve
+from dicom_node.fetch.fetching import DamagedInstance, FetchingDimse
+from dicom_node.fetch.query import (
     NothingFound,
     QueryRefused,
     Question,
@@ -25,8 +24,9 @@ from dicom_node.query import (
     UnclearQuestion,
     find_slides,
 )
-from dicom_node.retrieve import MoveRefused, RetrieveIncomplete, SubOperations, get, move
-from dicom_node.spool import Spool
+from dicom_node.fetch.retrieve import MoveRefused, RetrieveIncomplete, SubOperations, get, move
+from dicom_node.receive.spool import Spool
+from dicom_node.send.association import Endpoint
 from tests.dicom_node.conftest import PLENTY_BYTES, Hospital, wait_until
 from tests.dicom_node.objects import CT_IMAGE, Image, dataset_of
 from tests.dicom_node.pacs import (

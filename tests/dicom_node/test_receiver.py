@@ -16,7 +16,7 @@ from pynetdicom.sop_class import Verification
 
 from appliance.errors import DeliveryRefused, PeerUnavailable
 from dicom_node.contexts import PATHOLOGY_SOP_CLASSES, VL_WHOLE_SLIDE_MICROSCOPY
-from dicom_node.sender import Endpoint, echo, outgoing, send
+from dicom_node.send.sender import Endpoint, echo, outgoing, send
 from tests.dicom_node.conftest import Hospital, wait_until
 from tests.dicom_node.objects import CT_IMAGE, Image, data_set_offset, dataset_of, write
 from tests.dicom_node.raw import RawScanner
@@ -207,7 +207,7 @@ def test_below_the_hard_limit_an_open_association_is_answered_out_of_resources(
 def test_a_disk_that_fills_in_a_transfer_is_answered_and_room_is_made(
     hospital: Hospital, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dicom_node.transfer.SYNC_EVERY_BYTES", 100_000)
+    monkeypatch.setattr("dicom_node.receive.transfer.SYNC_EVERY_BYTES", 100_000)
     path = write(Image(frame_bytes=200_000), tmp_path)
     used: list[int] = []
 

@@ -17,11 +17,11 @@ from pynetdicom.association import Association
 from pynetdicom.events import Event
 
 from appliance.errors import DeliveryRefused, PeerUnavailable
-from dicom_node import requestor
-from dicom_node.association import Endpoint, associated, echo, status_of
 from dicom_node.contexts import VL_WHOLE_SLIDE_MICROSCOPY, archive_contexts, proposals
-from dicom_node.presence import STUDY_ROOT_FIND, holds
-from dicom_node.sender import MAXIMUM_CONTEXTS, Outgoing, groups, outgoing, send
+from dicom_node.send import requestor
+from dicom_node.send.association import Endpoint, associated, echo, status_of
+from dicom_node.send.presence import STUDY_ROOT_FIND, holds
+from dicom_node.send.sender import MAXIMUM_CONTEXTS, Outgoing, groups, outgoing, send
 from dicom_node.status import AlreadyThere, PeerFailed
 from tests.dicom_node.conftest import wait_until
 from tests.dicom_node.objects import Image, data_set_offset, write
@@ -155,7 +155,7 @@ def test_more_kinds_than_an_association_has_contexts_go_over_several(tmp_path: P
 def test_several_associations_reach_the_peer(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dicom_node.sender.MAXIMUM_CONTEXTS", 1)
+    monkeypatch.setattr("dicom_node.send.sender.MAXIMUM_CONTEXTS", 1)
     files = [*made(tmp_path, 1, sop_class=SR), *made(tmp_path, 1, sop_class=SEG)]
     stored: list[str] = []
     accepted: list[object] = []

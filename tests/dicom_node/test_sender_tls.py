@@ -15,9 +15,9 @@ import pytest
 
 from appliance.errors import ConfigError, DeliveryRefused, PeerUnavailable
 from appliance.settings import ClientTls, Peer
-from dicom_node.association import Endpoint, echo
-from dicom_node.client_tls import client_context
-from dicom_node.sender import Outgoing, outgoing, send
+from dicom_node.send.association import Endpoint, echo
+from dicom_node.send.client_tls import client_context
+from dicom_node.send.sender import Outgoing, outgoing, send
 from tests.dicom_node.conftest import wait_until
 from tests.dicom_node.objects import Image, data_set_offset, write
 from tests.dicom_node.real_peers import (

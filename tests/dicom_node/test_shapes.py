@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from dicom_node.completeness import Profile, Progress, Receiving, judge
-from dicom_node.grouping import VOLUME, Group, group
 from dicom_node.headers import Instance, read_header
+from dicom_node.slides.completeness import Profile, Progress, Receiving, judge
+from dicom_node.slides.grouping import VOLUME, Group, group
 from tests.dicom_node.test_grouping import arrivals, instance
 
 QUIET = Profile(quiet_s=60.0)

@@ -16,8 +16,8 @@ from dicomweb_client.session_utils import create_session
 from pydicom.uid import generate_uid
 
 from dicom_node.dicomweb.pace import STANDARD
-from dicom_node.sender import outgoing, send
-from dicom_node.transfer import Transfer
+from dicom_node.receive.transfer import Transfer
+from dicom_node.send.sender import outgoing, send
 from tests.dicom_node.conftest import Hospital, wait_until
 from tests.dicom_node.objects import CT_IMAGE, Image, data_set_offset, write
 from tests.dicom_node.web_scanner import (
@@ -327,7 +327,7 @@ def test_a_disk_that_fills_is_a_reason_for_each_instance(
 def test_a_file_system_without_room_is_a_reason_too(
     hospital: Hospital, scanner: WebScanner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dicom_node.transfer.SYNC_EVERY_BYTES", 100_000)
+    monkeypatch.setattr("dicom_node.receive.transfer.SYNC_EVERY_BYTES", 100_000)
     body = multipart(write(Image(frame_bytes=200_000), tmp_path).read_bytes())
     seen: list[int] = []
 
@@ -372,7 +372,7 @@ def test_a_bug_that_a_request_meets_ends_that_request_only(
 ) -> None:  # fmt: skip
     path = write(Image(), tmp_path)
     with monkeypatch.context() as patched:
-        patched.setattr("dicom_node.spool.Spool.publish", _stumble)
+        patched.setattr("dicom_node.receive.spool.Spool.publish", _stumble)
         answer = scanner.store(path)
     assert answer.status_code == 500
     assert "Canary" not in answer.text + caplog.text

@@ -24,7 +24,7 @@ from dicom_node.dicomweb.answer import (
 from dicom_node.dicomweb.pace import Limits, TooSlow, Wait
 from dicom_node.dicomweb.request import Admitted, Gate, Head, Refused
 from dicom_node.dicomweb.tokens import read_senders, sender_of
-from dicom_node.web_answer import store_answer
+from dicom_node.send.web_answer import store_answer
 from tests.dicom_node.web_scanner import CONTENT_TYPE, OTHER_TOKEN, TOKEN, token_file
 
 PRINT = f"sha256:{'ab' * 32}"

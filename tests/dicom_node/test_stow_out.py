@@ -24,9 +24,9 @@ from appliance.errors import (
 )
 from appliance.settings import ClientTls, ServerTls, Web
 from dicom_node.routes import stow
-from dicom_node.sender import Outgoing, outgoing
+from dicom_node.send.sender import Outgoing, outgoing
+from dicom_node.send.web_answer import ServiceRefused, found_sets, retry_after_s, store_answer
 from dicom_node.status import PeerBusy, PeerFailed
-from dicom_node.web_answer import ServiceRefused, found_sets, retry_after_s, store_answer
 from tests.dicom_node.conftest import Hospital
 from tests.dicom_node.objects import Image, write
 from tests.dicom_node.real_peers import (
@@ -522,7 +522,7 @@ def test_a_file_that_is_gone_is_waited_for(tmp_path: Path) -> None:
 
 
 def test_a_look_at_a_file_without_a_study_is_an_error_of_the_file(tmp_path: Path) -> None:
-    from dicom_node.presence import keys_of
+    from dicom_node.send.presence import keys_of
 
     (tmp_path / "no.dcm").write_bytes(b"nothing")
     with pytest.raises(InvalidInstance):

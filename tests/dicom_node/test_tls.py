@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from appliance.errors import ConfigError
 from appliance.settings import ServerTls
-from dicom_node.server_tls import reason, server_context
+from dicom_node.receive.server_tls import reason, server_context
 from tests.dicom_node.conftest import wait_until
 from tests.dicom_node.desk import UID, Desk, scanner, sha256_of
 from tests.dicom_node.faults.speaker import Context, Speaker
@@ -173,7 +173,7 @@ def test_without_client_certificates_anyone_on_the_list_may_come(
 def test_one_silent_client_blocks_nobody_and_is_let_go(
     tmp_path: Path, site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dicom_node.server.NEGOTIATION_LIMIT_S", 0.5)
+    monkeypatch.setattr("dicom_node.receive.server.NEGOTIATION_LIMIT_S", 0.5)
     with Desk(tmp_path / "desk", tls=server_context(site.settings())) as desk:
         silent = socket.create_connection(("127.0.0.1", desk.port), timeout=20)
         with silent, speak(desk, site.client(site.scanner)).accepted(Context()) as wire:

@@ -18,12 +18,12 @@ from pynetdicom.fsm import STATES
 from pynetdicom.presentation import build_context
 from pynetdicom.service_class import StorageServiceClass
 
-from dicom_node import contract
-from dicom_node.connection import Connection, PeerGone, TooSlow
-from dicom_node.pdata import MalformedPdu
-from dicom_node.reactor import NodeAssociation
-from dicom_node.sender import outgoing, send
-from dicom_node.spool import Spool
+from dicom_node.receive import contract
+from dicom_node.receive.connection import Connection, PeerGone, TooSlow
+from dicom_node.receive.pdata import MalformedPdu
+from dicom_node.receive.reactor import NodeAssociation
+from dicom_node.receive.spool import Spool
+from dicom_node.send.sender import outgoing, send
 from tests.dicom_node.conftest import Hospital, wait_until
 from tests.dicom_node.desk import UID, Desk, sha256_of
 from tests.dicom_node.faults.speaker import (
@@ -96,7 +96,9 @@ def test_states_and_services_of_the_library_mean_what_we_think() -> None:
 def plain(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> Iterator[Hospital]:
-    monkeypatch.setattr("dicom_node.scp.contract_broken", lambda: "pynetdicom is of version 9")
+    monkeypatch.setattr(
+        "dicom_node.receive.scp.contract_broken", lambda: "pynetdicom is of version 9"
+    )
     monkeypatch.setattr(_config, "STORE_RECV_CHUNKED_DATASET", False)
     monkeypatch.setattr(tempfile, "tempdir", tempfile.gettempdir())
     caplog.set_level("WARNING")
@@ -349,7 +351,7 @@ def test_what_makes_no_sense_is_aborted_in_words_and_leaves_nothing(
 def test_a_message_that_is_no_store_may_not_fill_the_memory(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dicom_node.storing._DATA_SET_LIMIT_BYTES", 100_000)
+    monkeypatch.setattr("dicom_node.receive.storing._DATA_SET_LIMIT_BYTES", 100_000)
     with desk.speak().accepted(Context(), ECHO) as wire:
         wire.say(p_data((3, COMMAND | LAST, echo_request(data_set_type=1))))
         for _ in range(20):
@@ -442,7 +444,7 @@ def _small_request(maximum: int) -> bytes:
 def test_a_stalled_transfer_ends_and_is_removed(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dicom_node.reactor.PDU_LIMIT_S", 0.3)
+    monkeypatch.setattr("dicom_node.receive.reactor.PDU_LIMIT_S", 0.3)
     with desk.speak().accepted() as wire:
         wire.start_store(UID)
         wire.say(b"\x04\x00\x00\x00\x10\x00half of a PDU")

@@ -11,7 +11,7 @@ import httpx
 from appliance.settings import Dicomweb, Settings
 from dicom_node.dicomweb.pace import Limits
 from dicom_node.dicomweb.process import start_web
-from dicom_node.listening import listen
+from dicom_node.receive.listening import listen
 from tests.dicom_node.conftest import Hospital, wait_until
 
 TOKEN = "a-token-of-the-scanner-of-enough-characters"  # noqa: S105  of a test

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from appliance.line import Stage
-from dicom_node.sender import dicom_files, send
+from dicom_node.send.sender import dicom_files, send
 from tests.dicom_node.conftest import Hospital
 from tests.dicom_node.faults.checks import Checks
 from tests.dicom_node.faults.clinic import Clinic, wait_until

@@ -1,0 +1,1 @@
+"""The deliver daemons: what release signed, and originals for an archive."""

@@ -1,0 +1,199 @@
+"""The deliver daemon of one route: sends what release signed for that route, and nothing else."""
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Final, Protocol
+
+from appliance.daemon import Daemon, open_journal
+from appliance.errors import (
+    ConfigError,
+    DeliveryRefused,
+    LeaseLost,
+    RejectedError,
+    RepeatedFailure,
+    TransientError,
+)
+from appliance.line import ParcelClaim
+from appliance.manifest import VerifiedParcel, open_verified, read_sign_public
+from appliance.settings import Route, Settings
+from appliance.storage import Root
+from appliance.stores.journal import MAX_ATTEMPTS, Journal
+from appliance.worker import LONGEST_RETRY_S, renewing, retry_after_s
+from dicom_node.deliver.actions import delivery_actions
+from dicom_node.routes import stow
+from dicom_node.routes.dicom import DicomRoute
+from dicom_node.routes.folder import FolderRoute
+from dicom_node.send.association import Endpoint
+from dicom_node.send.client_tls import client_context
+from dicom_node.send.confirmation import Confirmer
+from dicom_node.send.sender import send
+from dicom_node.status import PeerBusy, PeerFailed
+
+log = logging.getLogger(__name__)
+
+MAXIMUM_STUMBLES: Final = 12
+"""Tries over which a peer may fail (not be away, or busy) before a parcel is set aside."""
+
+
+class Carrier(Protocol):
+    """A way to a recipient."""
+
+    def deliver(self, parcel: VerifiedParcel, *, again: bool) -> str:
+        """Send a parcel; give one sentence on what was done.
+
+        `again` says that it may have been sent before, by this process or by another.
+        """
+
+
+class OpenParcel(Protocol):
+    """`appliance.manifest.open_verified` for one route and key."""
+
+    def __call__(self, folder: Path, *, now: float) -> AbstractContextManager[VerifiedParcel]:
+        """Check a parcel; raises DeliveryRefused."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deliverer:
+    """Claims the parcels of one route, checks each, and hands it to the carrier.
+
+    Attributes
+    ----------
+    route
+        From the settings, which only root may write; the journal's word is not believed.
+    outbox
+        `outbox/<route>/`.
+    open_parcel
+        Checks a parcel against the route and release's signature, and hands over what was checked.
+    wait_s
+        How long to wait after so many tries.
+    """
+
+    journal: Journal
+    route: Route
+    outbox: Path
+    open_parcel: OpenParcel
+    carrier: Carrier
+    clock: Callable[[], float] = time.time
+    wait_s: Callable[[int], float] = retry_after_s
+
+    def step(self) -> bool:
+        """Deliver one parcel; False when none waits."""
+        claim = self.journal.parcels.claim(self.route.name)
+        if claim is None:
+            return False
+        try:
+            with renewing(self.journal.parcels.renew, claim, self.journal.parcels.lease_s):
+                words = self._deliver(claim)
+            self.journal.parcels.delivered(claim, words=words)
+        except LeaseLost:
+            log.warning("the lease of a parcel was lost; another deliverer has it")
+        except ConfigError as error:  # stops the daemon, and is not held against the parcel
+            self.journal.parcels.put_back(claim, error, after_s=0.0)
+            raise
+        except TransientError as error:
+            self._put_back(claim, error)
+        except RejectedError as error:
+            self._set_aside(claim, error)
+        else:
+            log.info("%s", words)
+        return True
+
+    def _put_back(self, claim: ParcelClaim, error: TransientError) -> None:
+        retries = self.journal.parcels.retries(claim)
+        if isinstance(error, PeerFailed) and retries + 1 >= MAXIMUM_STUMBLES:
+            self._set_aside(claim, DeliveryRefused(f"{error} It was tried {retries + 1} times."))
+            return
+        asked_s = error.after_s if isinstance(error, PeerBusy) else 0.0
+        wait_s = max(self.wait_s(retries), min(asked_s, LONGEST_RETRY_S))
+        self.journal.parcels.put_back(claim, error, after_s=wait_s)
+        log.warning("%s Tried again in %.0f s.", error, wait_s)
+
+    def _set_aside(self, claim: ParcelClaim, error: RejectedError) -> None:
+        self.journal.parcels.set_aside(claim, error)
+        log.warning("a parcel was set aside: %s", error)
+
+    def _deliver(self, claim: ParcelClaim) -> str:
+        if claim.attempts > MAX_ATTEMPTS:
+            raise RepeatedFailure(f"Delivery stopped {MAX_ATTEMPTS} times over this parcel.")
+        name = claim.parcel.folder
+        if Path(name).name != name:
+            raise DeliveryRefused("The journal names a parcel outside the outbox of this route.")
+        with self.open_parcel(self.outbox / name, now=self.clock()) as parcel:
+            if parcel.manifest.parcel_id != claim.parcel.parcel_id:
+                raise DeliveryRefused("The folder holds another parcel than the journal says.")
+            again = claim.attempts > 1 or self.journal.parcels.retries(claim) > 0
+            return self.carrier.deliver(parcel, again=again)
+
+
+def carrier_of(route: Route, confirmer: Confirmer | None = None) -> Carrier:
+    """Give the carrier that a route's settings ask for.
+
+    Raises
+    ------
+    ConfigError
+        The route says no way, or a file that it names cannot be read.
+    """
+    if route.kind == "folder" and route.folder is not None:
+        return FolderRoute(folder=route.folder)
+    if route.kind == "dimse" and route.peer is not None:
+        endpoint = Endpoint.of(route.peer)
+        if endpoint.tls is not None:
+            client_context(endpoint.tls)
+        return DicomRoute(
+            name=endpoint.called_ae_title,
+            send=lambda files: send(files, endpoint),
+            confirmer=confirmer,
+        )
+    if route.kind == "stow" and route.web is not None:
+        web = route.web
+        stow.check_settings(web)
+        return DicomRoute(
+            name=web.host, send=lambda files: stow.store(files, web), confirmer=confirmer
+        )
+    raise ConfigError(f"The route {route.name} says neither peer nor web nor folder.")
+
+
+@contextmanager
+def confirming(route: Route) -> Iterator[Confirmer | None]:
+    """Give what asks the PACS of a route for its commitment; None when the route does not ask."""
+    if route.confirmation is None or route.peer is None:
+        yield None
+        return
+    confirmer = Confirmer(endpoint=Endpoint.of(route.peer), terms=route.confirmation)
+    with confirmer.listening():
+        yield confirmer
+
+
+def run(settings: Settings, route_name: str) -> int:
+    """Run the deliver daemon of a route; give the exit code."""
+    route = settings.route(route_name)
+    if route.is_archive:
+        from dicom_node.deliver.archive import run as run_archive
+
+        return run_archive(settings, route)
+    journal = open_journal(settings)
+    with confirming(route) as confirmer:
+        deliverer = Deliverer(
+            journal=journal,
+            route=route,
+            outbox=Root(settings.storage.root).outbox(route.name),
+            open_parcel=partial(
+                open_verified,
+                route=route,
+                public_key=read_sign_public(settings.keys.folder / "sign.pub"),
+            ),
+            carrier=carrier_of(route, confirmer),
+        )
+        return Daemon(
+            name=f"deliver@{route.name}",
+            settings=settings,
+            journal=journal,
+            steps=[deliverer.step],
+            commands=delivery_actions(journal, route.name),
+            words=f"{route.kind} route to {route.recipient}",
+        ).run()

@@ -1,0 +1,1 @@
+"""From objects to slides on the line, and what becomes of the originals."""
