@@ -1,5 +1,6 @@
 # make demo   the whole line on a generated slide (SLIDE=path: a DICOM folder or a vendor's slide file)
 # make test   format check, lint, strict types, import contracts, tests
+# make chaos-receive   kills the receiver hundreds of times under load and counts what was lost (QUICK=1)
 # make bench-receive   how fast slides are received, beside DCMTK and Orthanc (QUICK=1: a short form)
 
 PYTHON ?= python3
@@ -8,7 +9,7 @@ BIN    := $(VENV)/bin
 SLIDE  ?=
 SEED   ?= 1
 
-.PHONY: demo test check bench-receive lock clean
+.PHONY: demo test check bench-receive chaos-receive lock clean
 
 demo: $(VENV)/demo-ready
 	$(BIN)/coverslip demo --seed $(SEED) $(if $(SLIDE),--slide "$(SLIDE)")
@@ -24,6 +25,9 @@ check: $(VENV)/test-ready
 
 bench-receive: $(VENV)/demo-ready
 	$(BIN)/python -m benchmarks.receive
+
+chaos-receive: $(VENV)/test-ready
+	PYTHONPATH=. $(BIN)/python benchmarks/durability.py
 
 $(VENV)/bin/python:
 	@command -v $(PYTHON) >/dev/null || { echo "Coverslip needs Python 3.11 or newer: apt install python3"; exit 1; }
