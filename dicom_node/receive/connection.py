@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from dicom_node.receive.pdata import HEADER_BYTES, MalformedPdu
+from dicom_node.receive.pdata import HEADER_BYTES, P_DATA_TF, MalformedPdu
 
 _MILLISECONDS: Final = 1000
 _LONGEST_WAIT_S: Final = 3600.0
@@ -25,6 +25,7 @@ _LONG_PDU_BYTES: Final = 8192
 _STREAM_BYTES: Final = 4 << 20
 _GATHERED_BYTES: Final = 512 << 10
 _GATHERING_MS: Final = 2
+_PAUSE_MS: Final = 20
 _LENGTH_AT: Final = 2
 _FIRST_BYTES: Final = 16_384
 """Read at first: a buffer for objects is made once an association is established."""
@@ -102,8 +103,10 @@ class Connection:
         self._streamed_bytes = 0
         """Of long PDUs that came one after the other."""
         self._gathers = False
+        self._lent = False
+        """Whether data was given that `reusing` was not called for yet."""
         self.reusing: Callable[[], None] = lambda: None
-        """Called before memory of PDUs that were given is used again."""
+        """Called before memory of PDUs that were given is used again, and when the peer pauses."""
 
     def listen_to(self, bell: Bell) -> None:
         """Let others wake this connection."""
@@ -166,6 +169,7 @@ class Connection:
         self._fill(whole + HEADER_BYTES, whole, deadline)
         given = self._view[self._begin : self._begin + whole]
         self._begin += whole
+        self._lent = given[0] == P_DATA_TF
         self._streamed_bytes = self._streamed_bytes + whole if whole >= _LONG_PDU_BYTES else 0
         if self._gathers != (self._streamed_bytes >= _STREAM_BYTES):
             self._gather(gathers=not self._gathers)
@@ -277,7 +281,7 @@ class Connection:
                 self._streamed_bytes = 0  # a slower network, or the end of the object
                 self._gather(gathers=False)
                 return
-            ready = self._poll.poll(self._milliseconds(deadline))
+            ready = self._poll_patiently(deadline)
             if not ready and self.clock() >= deadline:
                 raise TooSlow("the peer was too slow")
             for descriptor, _ in ready:
@@ -285,6 +289,16 @@ class Connection:
                     return
                 if self._bell is not None and self._bell.is_ringing():
                     self.woken()
+
+    def _poll_patiently(self, deadline: float) -> list[tuple[int, int]]:
+        """Wait; when the peer pauses in an object, what came so far goes where others look."""
+        if self._lent:
+            ready = self._poll.poll(min(_PAUSE_MS, self._milliseconds(deadline)))
+            if ready:
+                return ready
+            self._lent = False
+            self.reusing()
+        return self._poll.poll(self._milliseconds(deadline))
 
     def _wait_to_send(self, deadline: float) -> None:
         """Wait until the socket takes more; the bell has to wait, or PDUs would mingle."""
