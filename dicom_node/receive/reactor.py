@@ -281,6 +281,8 @@ class NodeAssociation(Association):
             self._hang_up()
 
     def _hang_up(self) -> None:
+        with contextlib.suppress(Exception):
+            self.dul.pump()  # an abort that another thread asked for a moment ago
         if self.dul.state_machine.current_state == CLOSING:
             self.connection.linger(_LINGER_S)
         self.connection.close()

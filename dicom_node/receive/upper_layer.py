@@ -35,7 +35,9 @@ class SteppedDul(DULServiceProvider):
     def pump(self) -> None:
         """Take every step that is due."""
         while True:
-            if self.state_machine.current_state not in (IDLE, CLOSING):
+            # An event that waits is taken first: what is to be sent would be announced twice.
+            may_send = self.state_machine.current_state not in (IDLE, CLOSING)
+            if may_send and self.event_queue.empty():
                 self._process_recv_primitive()
             try:
                 event = self.event_queue.get_nowait()

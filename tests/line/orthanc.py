@@ -66,7 +66,7 @@ def running_orthanc(
         )
         try:
             orthanc = Orthanc(dicom_port, http_port)
-            wait_for(orthanc.is_up, "Orthanc answers", limit_s=30)
+            wait_for(orthanc.is_up, "Orthanc answers", limit_s=60)
             yield orthanc
         finally:
             process.terminate()
