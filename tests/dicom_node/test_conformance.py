@@ -22,7 +22,7 @@ from appliance.errors import DeliveryRefused, InvalidInstance, PeerUnavailable, 
 from appliance.settings import Node, Scanner
 from dicom_node import contexts, status
 from dicom_node.commitment import decision, request
-from dicom_node.receive import admission, reactor, scp, server
+from dicom_node.receive import admission, reactor, scp, server, storing
 from dicom_node.send import association
 
 STATEMENT = (Path(__file__).parents[2] / "docs" / "conformance.md").read_text()
@@ -134,6 +134,8 @@ def test_stored_objects_are_answered_as_it_says() -> None:
         status.store_status(StorageFull("Full.")),
         status.store_status(status.MismatchedInstance("Another.")),
         status.store_status(InvalidInstance("Cut off.")),
+        storing.INVALID_INSTANCE,
+        storing.NO_SUCH_CLASS,
     ]
     assert said == ours
 
