@@ -15,6 +15,7 @@ from dicom_node.dicomweb.answer import Failed, Stored
 from dicom_node.dicomweb.multipart import media_type
 from dicom_node.dicomweb.part10 import HeadReader
 from dicom_node.dicomweb.request import DICOM
+from dicom_node.headers import peek
 from dicom_node.receive.spool import Spool
 from dicom_node.receive.transfer import Announced, Transfer
 from dicom_node.status import CANNOT_UNDERSTAND, DOES_NOT_MATCH, SUCCESS, store_status
@@ -160,7 +161,7 @@ class Intake:
     def _check_study(self, transfer: Transfer) -> None:
         if self.study_instance_uid is None:
             return
-        instance = transfer.instance()
+        instance = peek(transfer.path)
         # What cannot be read has no study; `store` says what is wrong with it.
         if instance is not None and instance.study_instance_uid != self.study_instance_uid:
             raise _Failure(DOES_NOT_MATCH, "It is of another study than the request names.")

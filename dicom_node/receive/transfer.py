@@ -11,7 +11,6 @@ from typing import Final
 
 from appliance.errors import StorageFull
 from appliance.storage import NO_SPACE_ERRNOS
-from dicom_node.headers import Instance, peek
 from dicom_node.receive.file_meta import file_meta
 
 _GATHERED: Final = 512
@@ -50,7 +49,6 @@ class Transfer:
         self._unsynced_bytes = 0
         self._syncing: threading.Thread | None = None
         self._sync_error: OSError | None = None
-        self._instance: Instance | None = None
         self._lock = threading.Lock()
         self._descriptor = -1
         with self._storage_failure():
@@ -103,12 +101,6 @@ class Transfer:
         """Close and remove the file; does nothing once it was published."""
         self._close()
         self.path.unlink(missing_ok=True)
-
-    def instance(self) -> Instance | None:
-        """Tell what is coming in, as soon as its header is there whole."""
-        if self._instance is None and self.failure is None:
-            self._instance = peek(self.path)
-        return self._instance
 
     def _write(self, *fragments: bytes | memoryview) -> None:
         if self.failure is not None:

@@ -10,11 +10,6 @@ from collections.abc import Collection, Sequence
 from appliance.stores.originals import Original
 
 
-def may_purge(originals: Sequence[Original], *, archiving_scanners: Collection[str]) -> bool:
-    """Whether all of a slide's originals may be purged."""
-    return why_not(originals, archiving_scanners=archiving_scanners) is None
-
-
 def why_not(originals: Sequence[Original], *, archiving_scanners: Collection[str]) -> str | None:
     """Say why a slide's originals may not be purged; None when they may.
 
