@@ -17,7 +17,7 @@ from pydicom.config import IGNORE
 from pydicom.dataset import Dataset
 from pydicom.uid import UID
 
-from anonymizer.deidentify.quiet import quiet_pydicom
+from anonymizer.quiet import quiet_pydicom
 from appliance.errors import ConfigError, IdentityDoubt
 
 Domain = Literal[

@@ -6,19 +6,20 @@ from pathlib import Path
 import pydicom
 from pydicom.errors import InvalidDicomError
 
-from anonymizer.deidentify.apply import Replacements, apply, marked, specimens_of
-from anonymizer.deidentify.elements import Header
-from anonymizer.deidentify.frames import number_of_frames
-from anonymizer.deidentify.gate import check
 from anonymizer.deidentify.images import select
-from anonymizer.deidentify.iod import whole_slide_image
-from anonymizer.deidentify.needles import needles_of
-from anonymizer.deidentify.part10 import write_object
-from anonymizer.deidentify.plan import Planned, plan, steps
-from anonymizer.deidentify.quiet import quiet_pydicom
-from anonymizer.deidentify.reading import read_header
+from anonymizer.deidentify.method import Method
 from anonymizer.deidentify.report import DeidReport, ImageReport, looked_for
+from anonymizer.gate.gate import check
+from anonymizer.gate.needles import needles_of
+from anonymizer.part10.elements import Header
+from anonymizer.part10.reading import read_header
+from anonymizer.pixels.frames import number_of_frames
+from anonymizer.pixels.writing import write_object
+from anonymizer.profile.iod import whole_slide_image
 from anonymizer.pseudonyms import Pseudonyms, Subject, subject_of
+from anonymizer.quiet import quiet_pydicom
+from anonymizer.rewrite.apply import Replacements, apply, marked, specimens_of
+from anonymizer.rewrite.plan import plan, steps
 from appliance.errors import IdentityDoubt, InvalidInstance
 
 Progress = Callable[[float, str], None]
@@ -42,7 +43,7 @@ _IDENTITY = (
 def deidentify_slide(
     files: Sequence[Path],
     output: Path,
-    pseudonyms: Pseudonyms,
+    method: Method,
     progress: Progress = lambda _share, _words: None,
 ) -> DeidReport:
     """De-identify the images of one slide.
@@ -53,8 +54,8 @@ def deidentify_slide(
         All DICOM files of the slide, in any order.
     output
         Existing folder; gets volume-00.dcm, volume-01.dcm ... finest first, and nothing else.
-    pseudonyms
-        The same key gives the same bytes, on any day.
+    method
+        Profile and pseudonyms; the same method gives the same bytes, on any day.
     progress
         Told how far it is.
 
@@ -71,31 +72,33 @@ def deidentify_slide(
     """
     headers = [read_header(file) for file in files]
     selection = select(headers)
-    plans = {header.path: plan(header.elements, whole_slide_image()) for header in headers}
-    subjects = {header.path: read_subject(header.path, pseudonyms) for header in headers}
+    shape = whole_slide_image()
+    plans = {one.path: plan(one.elements, shape, method.profile) for one in headers}
+    subjects = {header.path: read_subject(header.path, method.pseudonyms) for header in headers}
     _check_one_patient(list(subjects.values()))
     count = _Counter(selection.kept, progress)
-    images = tuple(
-        _write_image(
-            header,
-            output / f"volume-{number:02d}.dcm",
-            plans[header.path],
-            Replacements(
-                pseudonyms=pseudonyms,
-                subject=subjects[header.path],
-                specimens=specimens_of(plans[header.path], subjects[header.path]),
-            ),
-            count,
+    images = []
+    for number, header in enumerate(selection.kept):
+        planned, subject = plans[header.path], subjects[header.path]
+        replacements = Replacements(
+            pseudonyms=method.pseudonyms,
+            subject=subject,
+            specimens=specimens_of(planned, subject),
         )
-        for number, header in enumerate(selection.kept)
-    )
+        elements = marked(apply(planned, replacements), method.profile)
+        target = output / f"volume-{number:02d}.dcm"
+        write_object(target, header, elements, count.add)
+        images.append(
+            ImageReport(file=target.name, frames=number_of_frames(elements), steps=steps(planned))
+        )
     needles = needles_of((header, plans[header.path]) for header in headers)
     for image in images:
         progress(1.0, "checking")
-        check(output / image.file, needles)
+        check(output / image.file, needles, method.profile)
     return DeidReport(
-        key_id=pseudonyms.key_id,
-        images=images,
+        key_id=method.pseudonyms.key_id,
+        profile=method.profile,
+        images=tuple(images),
         dropped=tuple((flavor, str(doubt)) for flavor, doubt in selection.dropped),
         looked_for=looked_for(needles),
         too_short=needles.too_short,
@@ -129,18 +132,6 @@ class _Counter:
     def add(self, count: int) -> None:
         self._done += count
         self._progress(min(1.0, self._done / self._total), "taking the identity off")
-
-
-def _write_image(
-    header: Header,
-    target: Path,
-    planned: Sequence[Planned],
-    replacements: Replacements,
-    count: _Counter,
-) -> ImageReport:
-    elements = marked(apply(planned, replacements))
-    write_object(target, header, elements, count.add)
-    return ImageReport(file=target.name, frames=number_of_frames(elements), steps=steps(planned))
 
 
 def _check_one_patient(subjects: Sequence[Subject]) -> None:

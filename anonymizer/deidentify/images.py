@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from anonymizer.deidentify.elements import Element, Header, find, integer, items, text
-from anonymizer.deidentify.iod import VL_WHOLE_SLIDE_MICROSCOPY_IMAGE_STORAGE
+from anonymizer.part10.elements import Element, Header, find, integer, items, text
+from anonymizer.profile.iod import VL_WHOLE_SLIDE_MICROSCOPY_IMAGE_STORAGE
 from appliance.errors import IncompleteSlide, InvalidInstance
 
 _IMAGE_TYPE, _FRAME_TYPE = 0x00080008, 0x00089007

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from anonymizer.deidentify.deidentify import deidentify_slide, read_subject
-from anonymizer.deidentify.reading import read_header
+from anonymizer.deidentify.method import Method
 from anonymizer.deidentify.report import DeidReport
+from anonymizer.part10.reading import read_header
 from anonymizer.pseudonyms import Pseudonyms
 from appliance.errors import ApplianceError, ForbiddenAction, RejectedError
 
@@ -35,7 +36,7 @@ class Result:
 def deidentify_folder(
     source: Path,
     target: Path,
-    pseudonyms: Pseudonyms,
+    method: Method,
     progress: Progress = lambda _slide, _slides, _share: None,
 ) -> list[Result]:
     """De-identify every slide among the files of a folder, or of one file.
@@ -44,13 +45,13 @@ def deidentify_folder(
     leaves nothing behind, and the others go on.
     """
     files = sorted(path for path in source.rglob("*") if path.is_file())
-    slides, results = _slides(files or [source], pseudonyms)
+    slides, results = _slides(files or [source], method.pseudonyms)
     for number, (name, members) in enumerate(sorted(slides.items()), start=1):
 
         def told(share: float, _words: str, number: int = number) -> None:
             progress(number, len(slides), share)
 
-        results.append(_one(members, target / name, pseudonyms, told))
+        results.append(_one(members, target / name, method, told))
     return results
 
 
@@ -78,7 +79,7 @@ def _folder_name(file: Path, pseudonyms: Pseudonyms) -> str:
 def _one(
     files: list[Path],
     folder: Path,
-    pseudonyms: Pseudonyms,
+    method: Method,
     progress: Callable[[float, str], None],
 ) -> Result:
     part = folder.with_name(f".{folder.name}.part")
@@ -87,7 +88,7 @@ def _one(
         if folder.exists():
             raise ForbiddenAction(f"{folder} is there already; nothing is overwritten.")
         part.mkdir(parents=True)
-        report = deidentify_slide(files, part, pseudonyms, progress)
+        report = deidentify_slide(files, part, method, progress)
     except ApplianceError as error:
         shutil.rmtree(part, ignore_errors=True)
         return Result(files=len(files), error=error)

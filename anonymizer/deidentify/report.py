@@ -6,9 +6,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from anonymizer.deidentify.needles import Needles
-from anonymizer.deidentify.plan import Step
-from anonymizer.deidentify.profile import EDITION, METHOD_CODES, OPTIONS
+from anonymizer.gate.needles import Needles
+from anonymizer.profile.decide import EDITION, Profile
+from anonymizer.rewrite.plan import Step
 from appliance import __version__
 from appliance.storage import write_durably
 
@@ -30,6 +30,8 @@ class DeidReport:
 
     Attributes
     ----------
+    profile
+        Which options applied.
     key_id
         Public name of the pseudonym key.
     images
@@ -43,6 +45,7 @@ class DeidReport:
     """
 
     key_id: str
+    profile: Profile
     images: tuple[ImageReport, ...]
     dropped: tuple[tuple[str, str], ...]
     looked_for: dict[str, int]
@@ -62,15 +65,15 @@ class DeidReport:
         return {
             "software": f"Coverslip {__version__}",
             "profile": f"{EDITION} Basic Application Level Confidentiality Profile",
-            "options": list(OPTIONS),
-            "method_codes": [f"DCM {code}" for code in METHOD_CODES],
+            "options": list(self.profile.options),
+            "method_codes": [f"DCM {code}" for code in self.profile.method_codes],
             "notes": [
                 "Descriptors are cleaned by leaving them out.",
                 "Structured content keeps codes of PS3.16 context groups, in its words.",
                 "Dates move into the past by whole weeks, the same for all of a patient.",
                 "ICC profiles are replaced by one sRGB profile.",
             ],
-            **asdict(self),
+            **{name: value for name, value in asdict(self).items() if name != "profile"},
         }
 
 

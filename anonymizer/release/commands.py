@@ -18,7 +18,7 @@ def register(subparsers: "Subparsers") -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the daemon until it is told to stop."""
-    from anonymizer.deidentify.quiet import quiet_pydicom
+    from anonymizer.quiet import quiet_pydicom
     from anonymizer.release.identify import identify_command
     from anonymizer.release.opened import read_keys
     from anonymizer.release.stage import Release

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, Final
 
-from anonymizer.deidentify.quiet import quiet_pydicom
 from anonymizer.pseudonyms import text_of
+from anonymizer.quiet import quiet_pydicom
 from anonymizer.release.opened import ReleaseKeys, open_identity, read_sealed
 from appliance.control import Command, Operator
 from appliance.errors import ForbiddenAction, RejectedError

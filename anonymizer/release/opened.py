@@ -6,7 +6,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from anonymizer.keys import read_pseudonyms, read_seal_key, read_secret, read_sign_key
+from anonymizer.keys.files import read_pseudonyms, read_seal_key, read_secret, read_sign_key
 from anonymizer.pseudonyms import Pseudonyms
 from anonymizer.release.belonging import Inverse, inverse_of
 from appliance.errors import IdentityDoubt, IncompleteSlide

@@ -8,7 +8,7 @@ from typing import Final
 import pydicom.errors
 from pydicom import Dataset, dcmread
 
-from anonymizer.deidentify.quiet import quiet_pydicom
+from anonymizer.quiet import quiet_pydicom
 from anonymizer.release.opened import OpenedSlide, ReleaseKeys, open_slide_of
 from anonymizer.release.outside_sr import outside_report
 from anonymizer.release.parcels import Outboxes, Product

@@ -7,7 +7,7 @@ holds them. Read once at start; restart to change.
 import difflib
 import tomllib
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 
@@ -49,6 +49,8 @@ __all__ = [
     "load",
 ]
 
+_DIGEST: Final = r"^sha256:[0-9a-f]{64}$"
+
 
 class Storage(Section):
     """Where slides lie, and how full the disk may get."""
@@ -76,9 +78,20 @@ class Keys(Section):
 
 
 class Deidentify(Section):
-    """Options of the PS3.15 profile beyond the default; each is refused by name until it exists."""
+    """How slides are de-identified."""
 
     options: tuple[str, ...] = ()
+    """Options of PS3.15 beyond the default, by the names of Table E.1-1's columns."""
+    site_rules: Path | None = None
+    """Rules of the hospital, which remove more than the profile does."""
+    code_list: Path | None = None
+    """Pseudonyms of a study, by Patient ID; without it they are keyed."""
+    reviewed_icc_profiles: tuple[Annotated[str, Field(pattern=_DIGEST)], ...] = ()
+    """ICC profiles that may stay as they are; all others become sRGB."""
+    text_in_pixels: Literal["set_aside", "remove", "off"] = "set_aside"
+    """What becomes of a slide on whose kept images text or a barcode can be read."""
+    label: Literal["compare", "ignore"] = "compare"
+    """Whether a label that names another container sets the slide aside."""
 
 
 class Model(Section):
@@ -86,7 +99,7 @@ class Model(Section):
 
     folder: Path
     """A folder, or `bundled:NAME` for a model that comes with the appliance."""
-    digest: str = Field(pattern=r"^sha256:[0-9a-f]{64}$")
+    digest: str = Field(pattern=_DIGEST)
 
 
 class Inference(Section):

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from anonymizer.deidentify.elements import Element, encode
-from anonymizer.deidentify.iod import Attribute, Shape, whole_slide_image
+from anonymizer.part10.elements import Element, encode
+from anonymizer.profile.iod import Attribute, Shape, whole_slide_image
 
 UID_ROOT = "1.2.826.0.1.3680043.10.99999."
 WORD = "CANARY"

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from anonymizer.keys import init_keys, read_seal_pub
+from anonymizer.keys.files import init_keys, read_seal_pub
 from anonymizer.release.opened import SEALED, ReleaseKeys, read_keys
 from anonymizer.release.stage import Release
 from appliance.line import Outcome, SlideStatus, Stage, Verdict

@@ -4,7 +4,8 @@ import json
 import pytest
 
 from anonymizer import commands
-from anonymizer.keys import init_keys, read_pseudonyms
+from anonymizer.deidentify.commands import EXIT_REFUSED
+from anonymizer.keys.files import init_keys, read_pseudonyms
 from appliance.errors import ConfigError
 from tests.anonymizer import planted
 from tests.anonymizer.planted import Canaries
@@ -31,7 +32,7 @@ def test_a_folder_of_slides_becomes_one_folder_a_slide(tmp_path, keys, capsys):
         "--report", tmp_path / "report.json",
     )  # fmt: skip
     folders = list((tmp_path / "out").iterdir())
-    assert code == commands.EXIT_REFUSED
+    assert code == EXIT_REFUSED
     assert len(folders) == 1
     assert sorted(path.name for path in folders[0].iterdir()) == ["volume-00.dcm", "volume-01.dcm"]
     assert json.loads((tmp_path / "report.json").read_text())["key_id"]
@@ -54,7 +55,7 @@ def test_nothing_is_overwritten_and_a_refused_slide_leaves_nothing(tmp_path, key
     )
     arguments = ("deidentify", source, tmp_path / "out", "--keys", keys)
     assert coverslip(*arguments) == 0
-    assert coverslip(*arguments) == commands.EXIT_REFUSED
+    assert coverslip(*arguments) == EXIT_REFUSED
     assert "nothing is overwritten" in capsys.readouterr().out
     assert len(list((tmp_path / "out").iterdir())) == 1
 

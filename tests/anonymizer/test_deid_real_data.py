@@ -13,11 +13,12 @@ from PIL import Image
 from pydicom.encaps import generate_frames
 
 from anonymizer.deidentify.many import deidentify_folder
-from anonymizer.deidentify.quiet import quiet_pydicom
+from anonymizer.deidentify.method import Method
 from anonymizer.pseudonyms import Pseudonyms
+from anonymizer.quiet import quiet_pydicom
 from appliance.errors import RejectedError
 
-PSEUDONYMS = Pseudonyms(bytes(range(32)))
+METHOD = Method(pseudonyms=Pseudonyms(bytes(range(32))))
 WHOLE = (
     "cmu_half_j2k_lossless",
     "cmu_half_jpegls_lossless",
@@ -78,7 +79,7 @@ def test_a_real_slide_keeps_its_pixels_and_gains_no_error(
     shared_data, require_tool, tmp_path, name
 ):
     source = shared_data / "dicom_converted" / name
-    [result] = deidentify_folder(source, tmp_path, PSEUDONYMS)
+    [result] = deidentify_folder(source, tmp_path, METHOD)
     assert result.report is not None, result.sentence
     before, after = sorted_by_size(source), sorted_by_size(tmp_path)
     assert len(before) == len(after) > 0
@@ -92,7 +93,7 @@ def test_a_real_slide_keeps_its_pixels_and_gains_no_error(
 
 @pytest.mark.parametrize("name", WHOLE)
 def test_wsidicom_opens_what_comes_out(shared_data, tmp_path, name):
-    [result] = deidentify_folder(shared_data / "dicom_converted" / name, tmp_path, PSEUDONYMS)
+    [result] = deidentify_folder(shared_data / "dicom_converted" / name, tmp_path, METHOD)
     with wsidicom.WsiDicom.open(result.folder) as slide:
         level = slide.levels[-1].level
         assert slide.read_region((0, 0), level, (32, 32)).size == (32, 32)
@@ -101,7 +102,7 @@ def test_wsidicom_opens_what_comes_out(shared_data, tmp_path, name):
 @pytest.mark.parametrize("name", ["cmu_synthetic_phi", "tcga_xk_pen_synthetic_phi"])
 def test_no_identifying_text_of_a_slide_with_invented_patients_is_left(shared_data, tmp_path, name):
     source = shared_data / "dicom_converted" / name
-    deidentify_folder(source, tmp_path, PSEUDONYMS)
+    deidentify_folder(source, tmp_path, METHOD)
     header = pydicom.dcmread(sorted_by_size(source)[0], stop_before_pixels=True)
     words = [str(header[key].value) for key in ("PatientID", "AccessionNumber")]
     words += [*str(header.PatientName).split("^"), str(header.StudyInstanceUID)]
@@ -115,7 +116,7 @@ def test_everything_else_is_de_identified_or_refused_with_our_sentence(
     shared_data, tmp_path, folder
 ):
     with quiet_pydicom():
-        results = deidentify_folder(shared_data / folder, tmp_path, PSEUDONYMS)
+        results = deidentify_folder(shared_data / folder, tmp_path, METHOD)
     assert any(result.report is not None for result in results)
     for result in results:
         assert result.report is not None or isinstance(result.error, RejectedError)

@@ -3,6 +3,7 @@ import shutil
 
 import pytest
 
+from anonymizer.deidentify.method import Method
 from anonymizer.deidentify.stage import handler
 from anonymizer.pseudonyms import Pseudonyms
 from appliance.line import Outcome, Stage, State
@@ -35,7 +36,8 @@ def walked(journal, root, files):
             shutil.copy(file, work.output / f"{number:04d}.dcm")
         return Outcome()
 
-    steps = ((Stage.ASSEMBLE, assemble), (Stage.DEIDENTIFY, handler(Pseudonyms(bytes(range(32))))))
+    method = Method(pseudonyms=Pseudonyms(bytes(range(32))))
+    steps = ((Stage.ASSEMBLE, assemble), (Stage.DEIDENTIFY, handler(method)))
     for stage, handle in steps:
         assert Worker(journal=journal, root=root, stage=stage, handle=handle).step()
     return sorted(root.zone("deid").iterdir())

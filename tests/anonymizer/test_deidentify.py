@@ -6,17 +6,19 @@ import pydicom
 import pytest
 
 from anonymizer.deidentify.deidentify import deidentify_slide
-from anonymizer.deidentify.elements import Element, find, items
-from anonymizer.deidentify.frames import fragments_of
-from anonymizer.deidentify.icc import srgb_profile
-from anonymizer.deidentify.reading import read_header
+from anonymizer.deidentify.method import Method
 from anonymizer.deidentify.report import REPORT_NAME, write_report
+from anonymizer.part10.elements import Element, find, items
+from anonymizer.part10.reading import read_header
+from anonymizer.pixels.frames import fragments_of
+from anonymizer.pixels.icc import srgb_profile
 from anonymizer.pseudonyms import Pseudonyms, subject_of
 from appliance.errors import IdentityDoubt, IncompleteSlide, InvalidInstance
 from tests.anonymizer import planted
 from tests.anonymizer.planted import UID_ROOT, WORD, Canaries
 
 PSEUDONYMS = Pseudonyms(bytes(range(32)))
+METHOD = Method(pseudonyms=PSEUDONYMS)
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +33,7 @@ def slide(tmp_path_factory, canaries):
     files = planted.planted_slide(folder / "in", canaries)
     output = folder / "out"
     output.mkdir()
-    report = deidentify_slide(files, output, PSEUDONYMS)
+    report = deidentify_slide(files, output, METHOD)
     write_report(output / REPORT_NAME, [report])
     return files, output, report
 
@@ -44,7 +46,7 @@ def run(folder, elements, frames=None, **options):
     )
     output = folder / "out"
     output.mkdir()
-    deidentify_slide([source], output, options.get("pseudonyms", PSEUDONYMS))
+    deidentify_slide([source], output, Method(pseudonyms=options.get("pseudonyms", PSEUDONYMS)))
     return pydicom.dcmread(output / "volume-00.dcm")
 
 
@@ -134,7 +136,7 @@ def test_the_same_key_gives_the_same_bytes_and_another_key_other_ones(slide, tmp
     files, output, _ = slide
     for name, key in (("again", bytes(range(32))), ("other", bytes(range(9, 41)))):
         (tmp_path / name).mkdir()
-        deidentify_slide(list(reversed(files)), tmp_path / name, Pseudonyms(key))
+        deidentify_slide(list(reversed(files)), tmp_path / name, Method(pseudonyms=Pseudonyms(key)))
     first = (output / "volume-00.dcm").read_bytes()
     assert (tmp_path / "again" / "volume-00.dcm").read_bytes() == first
     other = pydicom.dcmread(tmp_path / "other" / "volume-00.dcm", stop_before_pixels=True)
@@ -268,7 +270,7 @@ def test_images_of_two_patients_are_not_one_slide(tmp_path):
     ]
     (tmp_path / "out").mkdir()
     with pytest.raises(IdentityDoubt, match="more than one patient"):
-        deidentify_slide(files, tmp_path / "out", PSEUDONYMS)
+        deidentify_slide(files, tmp_path / "out", METHOD)
 
 
 def test_missing_frames_are_refused(tmp_path):
@@ -285,7 +287,7 @@ def test_a_file_that_is_cut_off_anywhere_is_refused(tmp_path):
         source = tmp_path / "cut.dcm"
         source.write_bytes(whole[:length])
         with pytest.raises(InvalidInstance):
-            deidentify_slide([source], tmp_path / "out", PSEUDONYMS)
+            deidentify_slide([source], tmp_path / "out", METHOD)
         for path in (tmp_path / "out").iterdir():
             path.unlink()
 
@@ -309,7 +311,7 @@ def test_dciodvfy_misses_nothing_of_type_1_that_the_input_had(tmp_path, require_
         tmp_path / "in.dcm", planted.volume(Canaries()), [planted.jpeg(n) for n in range(4)]
     )
     (tmp_path / "out").mkdir()
-    deidentify_slide([source], tmp_path / "out", PSEUDONYMS)
+    deidentify_slide([source], tmp_path / "out", METHOD)
 
     def errors(path):
         result = subprocess.run([dciodvfy, path], capture_output=True, text=True, check=False)

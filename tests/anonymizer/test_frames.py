@@ -13,8 +13,9 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from anonymizer.deidentify.codestream import strip
 from anonymizer.deidentify.deidentify import deidentify_slide
+from anonymizer.deidentify.method import Method
+from anonymizer.pixels.codestream import strip
 from anonymizer.pseudonyms import Pseudonyms
 from appliance.errors import InvalidInstance
 
@@ -56,7 +57,7 @@ def write(path, data_set, syntax):
 
 def deidentified(source, tmp_path):
     (tmp_path / "out").mkdir()
-    deidentify_slide([source], tmp_path / "out", PSEUDONYMS)
+    deidentify_slide([source], tmp_path / "out", Method(pseudonyms=PSEUDONYMS))
     return pydicom.dcmread(tmp_path / "out" / "volume-00.dcm")
 
 

@@ -2,13 +2,15 @@ import pydicom
 import pytest
 
 from anonymizer.deidentify.deidentify import deidentify_slide
-from anonymizer.deidentify.elements import Element
-from anonymizer.deidentify.gate import check
-from anonymizer.deidentify.iod import whole_slide_image
-from anonymizer.deidentify.needles import needles_of
-from anonymizer.deidentify.plan import plan
-from anonymizer.deidentify.reading import read_header
+from anonymizer.deidentify.method import Method
+from anonymizer.gate.gate import check
+from anonymizer.gate.needles import needles_of
+from anonymizer.part10.elements import Element
+from anonymizer.part10.reading import read_header
+from anonymizer.profile.decide import Profile
+from anonymizer.profile.iod import whole_slide_image
 from anonymizer.pseudonyms import Pseudonyms
+from anonymizer.rewrite.plan import plan
 from appliance import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from appliance.errors import IdentityDoubt
 from tests.anonymizer import planted
@@ -32,9 +34,9 @@ def slide(tmp_path_factory):
     )
     source = planted.write(folder / "in.dcm", elements, [planted.jpeg(n) for n in range(4)])
     (folder / "out").mkdir()
-    deidentify_slide([source], folder / "out", Pseudonyms(bytes(range(32))))
+    deidentify_slide([source], folder / "out", Method(pseudonyms=Pseudonyms(bytes(range(32)))))
     header = read_header(source)
-    needles = needles_of([(header, plan(header.elements, whole_slide_image()))])
+    needles = needles_of([(header, plan(header.elements, whole_slide_image(), Profile()))])
     return folder / "out" / "volume-00.dcm", needles
 
 
@@ -47,7 +49,7 @@ def test_a_file_that_our_receiver_wrote_names_us_and_passes(slide, tmp_path):
     received.save_as(tmp_path / "received.dcm", enforce_file_format=True)
     needles = needles_of([(read_header(tmp_path / "received.dcm"), ())])
     assert "scanner7" in needles.words
-    check(slide[0], needles)
+    check(slide[0], needles, Profile())
 
 
 def changed(slide, tmp_path, **values):
@@ -59,7 +61,7 @@ def changed(slide, tmp_path, **values):
 
 
 def test_a_clean_object_passes(slide):
-    check(*slide)
+    check(*slide, Profile())
 
 
 @pytest.mark.parametrize(
@@ -77,7 +79,7 @@ def test_a_clean_object_passes(slide):
 )
 def test_a_value_of_the_input_is_found_and_not_told(slide, tmp_path, attribute, value, origin):
     with pytest.raises(IdentityDoubt) as refused:
-        check(changed(slide, tmp_path, **{attribute: value}), slide[1])
+        check(changed(slide, tmp_path, **{attribute: value}), slide[1], Profile())
     sentence = str(refused.value)
     assert origin in sentence
     assert "rule" in sentence
@@ -87,7 +89,7 @@ def test_a_value_of_the_input_is_found_and_not_told(slide, tmp_path, attribute, 
 
 def test_a_foreign_uid_is_found_even_when_it_is_not_of_the_input(slide, tmp_path):
     with pytest.raises(IdentityDoubt, match="UID"):
-        check(changed(slide, tmp_path, SeriesInstanceUID="1.2.3.4"), slide[1])
+        check(changed(slide, tmp_path, SeriesInstanceUID="1.2.3.4"), slide[1], Profile())
 
 
 def test_a_private_attribute_is_found(slide, tmp_path):
@@ -95,7 +97,7 @@ def test_a_private_attribute_is_found(slide, tmp_path):
     made.private_block(0x0011, "ANYONE", create=True).add_new(1, "LO", "anything")
     made.save_as(tmp_path / "private.dcm")
     with pytest.raises(IdentityDoubt, match="private"):
-        check(tmp_path / "private.dcm", slide[1])
+        check(tmp_path / "private.dcm", slide[1], Profile())
 
 
 def test_a_code_meaning_that_is_not_of_the_table_is_found(slide, tmp_path):
@@ -103,12 +105,12 @@ def test_a_code_meaning_that_is_not_of_the_table_is_found(slide, tmp_path):
     made.DeidentificationMethodCodeSequence[0].CodeMeaning = "anything"
     made.save_as(tmp_path / "code.dcm")
     with pytest.raises(IdentityDoubt, match="a code"):
-        check(tmp_path / "code.dcm", slide[1])
+        check(tmp_path / "code.dcm", slide[1], Profile())
 
 
 def test_missing_marks_are_found(slide, tmp_path):
     with pytest.raises(IdentityDoubt, match="marks"):
-        check(changed(slide, tmp_path, PatientIdentityRemoved="NO"), slide[1])
+        check(changed(slide, tmp_path, PatientIdentityRemoved="NO"), slide[1], Profile())
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16-le", "utf-16-be"])
@@ -119,14 +121,14 @@ def test_a_value_among_binary_bytes_is_found(slide, tmp_path, encoding):
     content = tmp_path / "binary.dcm"
     content.write_bytes(raw[:place] + hidden + raw[place + len(hidden) :])
     with pytest.raises(IdentityDoubt):
-        check(content, slide[1])
+        check(content, slide[1], Profile())
 
 
 def test_bytes_behind_the_pixels_are_found(slide, tmp_path):
     longer = tmp_path / "longer.dcm"
     longer.write_bytes(slide[0].read_bytes() + b"\0\0")
     with pytest.raises(IdentityDoubt, match="behind the pixels"):
-        check(longer, slide[1])
+        check(longer, slide[1], Profile())
 
 
 def test_a_comment_in_a_frame_is_found(slide, tmp_path):
@@ -134,7 +136,7 @@ def test_a_comment_in_a_frame_is_found(slide, tmp_path):
     noted = tmp_path / "noted.dcm"
     noted.write_bytes(raw.replace(b"\xff\xe0\x00\x10JFIF\0", b"\xff\xfe\x00\x10JANE\0", 1))
     with pytest.raises(IdentityDoubt, match="comment"):
-        check(noted, slide[1])
+        check(noted, slide[1], Profile())
 
 
 def test_a_preamble_or_file_meta_of_someone_else_is_found(slide, tmp_path):
@@ -142,12 +144,12 @@ def test_a_preamble_or_file_meta_of_someone_else_is_found(slide, tmp_path):
     other = tmp_path / "other.dcm"
     other.write_bytes(b"II*\0" + raw[4:])
     with pytest.raises(IdentityDoubt, match="preamble"):
-        check(other, slide[1])
+        check(other, slide[1], Profile())
     made = pydicom.dcmread(slide[0])
     made.file_meta.SourceApplicationEntityTitle = "SCANNER1"
     made.save_as(other, enforce_file_format=False)
     with pytest.raises(IdentityDoubt, match="file meta"):
-        check(other, slide[1])
+        check(other, slide[1], Profile())
 
 
 def test_common_words_of_the_standard_do_not_stop_a_slide(tmp_path):
@@ -160,6 +162,6 @@ def test_common_words_of_the_standard_do_not_stop_a_slide(tmp_path):
     )
     source = planted.write(tmp_path / "in.dcm", elements, [planted.jpeg(n) for n in range(4)])
     (tmp_path / "out").mkdir()
-    deidentify_slide([source], tmp_path / "out", Pseudonyms(bytes(range(32))))
+    deidentify_slide([source], tmp_path / "out", Method(pseudonyms=Pseudonyms(bytes(range(32)))))
     made = pydicom.dcmread(tmp_path / "out" / "volume-00.dcm")
     assert made.ContainerComponentSequence[0].ContainerComponentMaterial == "GLASS"

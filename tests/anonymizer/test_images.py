@@ -2,9 +2,9 @@ import struct
 
 import pytest
 
-from anonymizer.deidentify.elements import Element
 from anonymizer.deidentify.images import Doubt, select
-from anonymizer.deidentify.reading import read_header
+from anonymizer.part10.elements import Element
+from anonymizer.part10.reading import read_header
 from appliance.errors import IncompleteSlide, InvalidInstance
 from tests.anonymizer import planted
 from tests.anonymizer.planted import Canaries

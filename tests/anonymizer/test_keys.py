@@ -2,7 +2,7 @@ import stat
 
 import pytest
 
-from anonymizer import keys
+from anonymizer.keys import files as keys
 from appliance.errors import ConfigError
 
 

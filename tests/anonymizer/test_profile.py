@@ -6,23 +6,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydicom.datadict import tag_for_keyword
 
-from anonymizer.deidentify import values
-from anonymizer.deidentify.icc import srgb_profile
-from anonymizer.deidentify.iod import Attribute, whole_slide_image
-from anonymizer.deidentify.plan import Planned, plan, steps, walk
-from anonymizer.deidentify.profile import (
-    METHOD_CODES,
-    OPTIONS,
+from anonymizer.pixels.icc import srgb_profile
+from anonymizer.profile.decide import (
+    DEFAULT_OPTIONS,
     Action,
-    check_options,
-    decide,
+    Profile,
     keyword,
+    profile_of,
 )
+from anonymizer.profile.iod import Attribute, whole_slide_image
+from anonymizer.rewrite import values
+from anonymizer.rewrite.plan import Planned, plan, steps, walk
 from appliance.errors import ConfigError
 from tests.anonymizer import planted
 from tests.anonymizer.planted import Canaries
 
-PACKAGE = "anonymizer.deidentify"
+PACKAGE = "anonymizer.profile"
 FREE_TEXT = {"AE", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT"}
 HARMLESS = {Action.VOCABULARY, Action.VERSION, Action.TIMEZONE, Action.PSEUDONYM, Action.LABEL}
 GONE = {Action.REMOVE, Action.EMPTY, Action.DUMMY, Action.CONSTANT}
@@ -37,7 +36,7 @@ def everywhere(shape, path=()):
     for tag, attribute in shape.attributes.items():
         here = (*path, keyword(tag))
         yield tag, attribute, here
-        if attribute.items and decide(tag, attribute).action is Action.RECURSE:
+        if attribute.items and Profile().decide(tag, attribute).action is Action.RECURSE:
             yield from everywhere(attribute.items, here)
 
 
@@ -46,20 +45,20 @@ def test_the_table_is_the_whole_one_of_2026d_and_names_its_owner():
     assert len(content["rows"]) == 657
     assert content["acknowledgement"] == "DICOM PS3.15 2026d, (c) NEMA"
     options = {name for row in content["rows"] for name in row["options"]}
-    assert set(OPTIONS) < options
+    assert set(DEFAULT_OPTIONS) < options
     assert len(options) == 10
 
 
 def test_no_attribute_that_can_hold_free_text_is_kept_as_it_is():
     for tag, attribute, path in everywhere(whole_slide_image()):
         if attribute.vr in FREE_TEXT or attribute.vr[0] == "O" or attribute.vr == "UN":
-            action = decide(tag, attribute).action
+            action = Profile().decide(tag, attribute).action
             assert action in HARMLESS | GONE | {Action.SRGB}, path
 
 
 def test_every_uid_is_remapped_or_gone_and_every_date_moves_or_goes():
     for tag, attribute, path in everywhere(whole_slide_image()):
-        action = decide(tag, attribute).action
+        action = Profile().decide(tag, attribute).action
         if attribute.vr == "UI":
             assert action in GONE | {Action.UID}, path
         if attribute.vr in ("DA", "DT"):
@@ -69,7 +68,7 @@ def test_every_uid_is_remapped_or_gone_and_every_date_moves_or_goes():
 def test_what_must_be_there_is_never_removed_outside_sequences_of_the_trial():
     for tag, attribute in whole_slide_image().attributes.items():
         if attribute.type == "1" and not keyword(tag).startswith("ClinicalTrial"):
-            assert decide(tag, attribute).action is not Action.REMOVE, keyword(tag)
+            assert Profile().decide(tag, attribute).action is not Action.REMOVE, keyword(tag)
 
 
 @pytest.mark.parametrize(
@@ -93,32 +92,32 @@ def test_what_must_be_there_is_never_removed_outside_sequences_of_the_trial():
 )
 def test_compound_codes_resolve_by_type_and_slide_rules_win(name, action):
     tag = tag_for_keyword(name)
-    assert decide(tag, whole_slide_image().attributes[tag]).action is action
+    assert Profile().decide(tag, whole_slide_image().attributes[tag]).action is action
 
 
 @pytest.mark.parametrize("tag", [0x00091001, 0x60003000, 0x50001001, 0x00041130, 0xFFFCFFFC])
 def test_private_foreign_and_padding_attributes_go(tag):
-    assert decide(tag, None).action is Action.REMOVE
-    assert decide(tag, Attribute(vr="LO", type="1")).action in GONE
+    assert Profile().decide(tag, None).action is Action.REMOVE
+    assert Profile().decide(tag, Attribute(vr="LO", type="1")).action in GONE
 
 
 def test_an_unknown_attribute_goes():
-    decision = decide(0x00509998, None)
+    decision = Profile().decide(0x00509998, None)
     assert (decision.action, decision.rule) == (Action.REMOVE, "unknown")
 
 
 def test_an_option_without_its_tests_is_refused_by_name():
-    check_options(OPTIONS)
+    profile_of(DEFAULT_OPTIONS)
     with pytest.raises(ConfigError, match="retain_uids"):
-        check_options(["retain_uids"])
+        profile_of(["retain_uids"])
 
 
 def test_the_method_codes_are_those_of_the_options():
-    assert METHOD_CODES == ("113100", "113105", "113104", "113107")
+    assert Profile().method_codes == ("113100", "113105", "113104", "113107")
 
 
 def test_a_plan_reaches_into_items_and_sums_up_by_path():
-    planned = plan(planted.volume(Canaries()), whole_slide_image())
+    planned = plan(planted.volume(Canaries()), whole_slide_image(), Profile())
     assert all(isinstance(one, Planned) for one in walk(planned))
     summed = {step.path: step for step in steps(planned)}
     assert summed["SpecimenDescriptionSequence/SpecimenUID"].action is Action.UID

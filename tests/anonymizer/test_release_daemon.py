@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from anonymizer.keys import init_keys
+from anonymizer.keys.files import init_keys
 from appliance.control import call
 from appliance.errors import EXIT_CONFIG, PeerUnavailable
 

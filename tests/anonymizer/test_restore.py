@@ -8,8 +8,8 @@ import highdicom as hd
 import pytest
 from pydicom import Dataset, dcmread
 
-from anonymizer.deidentify.quiet import quiet_pydicom
 from anonymizer.pseudonyms import Pseudonyms
+from anonymizer.quiet import quiet_pydicom
 from anonymizer.release.belonging import inverse_of, walk
 from anonymizer.release.restore import restore, to_file
 from appliance.errors import IdentityDoubt

@@ -7,8 +7,9 @@ import pytest
 from pydicom import dcmread
 
 from anonymizer.deidentify.deidentify import deidentify_slide
-from anonymizer.deidentify.quiet import quiet_pydicom
+from anonymizer.deidentify.method import Method
 from anonymizer.pseudonyms import Pseudonyms
+from anonymizer.quiet import quiet_pydicom
 from anonymizer.release.belonging import inverse_of, walk
 from anonymizer.release.restore import restore, to_file
 from appliance.slides.identity import SealedIdentity, identity_of
@@ -24,7 +25,7 @@ def walked(request, shared_data, tmp_path_factory):
     output = tmp_path_factory.mktemp("deid")
     pseudonyms = Pseudonyms(KEY)
     with quiet_pydicom():
-        deidentify_slide(files, output, pseudonyms)
+        deidentify_slide(files, output, Method(pseudonyms=pseudonyms))
         headers = [dcmread(file, stop_before_pixels=True) for file in files]
         volumes = [header for header in headers if "VOLUME" in header.ImageType]
         base = max(volumes, key=lambda header: header.TotalPixelMatrixColumns)

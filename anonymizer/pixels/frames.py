@@ -26,8 +26,7 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from anonymizer.deidentify.codestream import Stripper, check_rle
-from anonymizer.deidentify.elements import (
+from anonymizer.part10.elements import (
     PIXEL_DATA,
     UNDEFINED,
     Element,
@@ -37,6 +36,7 @@ from anonymizer.deidentify.elements import (
     integer,
     text,
 )
+from anonymizer.pixels.codestream import Stripper, check_rle
 from appliance.errors import InvalidInstance
 
 Progress = Callable[[int], None]

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 
 from pydicom.charset import python_encoding
 
-from anonymizer.deidentify.elements import STRING_VRS, Element, Header, text
-from anonymizer.deidentify.plan import Planned, walk
-from anonymizer.deidentify.profile import Action, keyword
+from anonymizer.part10.elements import STRING_VRS, Element, Header, text
+from anonymizer.profile.decide import Action, keyword
 from anonymizer.pseudonyms import is_registered
+from anonymizer.rewrite.plan import Planned, walk
 from appliance import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 
 SHORTEST_WORD = 4

@@ -5,7 +5,7 @@ import struct
 from collections.abc import Iterator
 from pathlib import Path
 
-from anonymizer.deidentify.needles import SHORTEST_IN_BYTES, Needles, words_of
+from anonymizer.gate.needles import SHORTEST_IN_BYTES, Needles, words_of
 from appliance.errors import IdentityDoubt
 
 _HEAD_BYTES = 4096

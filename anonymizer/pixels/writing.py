@@ -5,15 +5,15 @@ from pathlib import Path
 
 from pydicom.uid import ExplicitVRLittleEndian
 
-from anonymizer.deidentify.elements import (
+from anonymizer.part10.elements import (
     TRANSFER_SYNTAX_UID,
     Element,
     Header,
     encode,
     find,
 )
-from anonymizer.deidentify.frames import Progress, write_pixel_data
-from anonymizer.deidentify.reading import PREAMBLE_BYTES
+from anonymizer.part10.reading import PREAMBLE_BYTES
+from anonymizer.pixels.frames import Progress, write_pixel_data
 from appliance import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from appliance.errors import InvalidInstance
 from appliance.storage import storage_errors

@@ -4,9 +4,9 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from anonymizer.deidentify.elements import Element
-from anonymizer.deidentify.iod import Attribute, Shape
-from anonymizer.deidentify.profile import Action, Decision, decide, keyword
+from anonymizer.part10.elements import Element
+from anonymizer.profile.decide import Action, Decision, Profile, keyword
+from anonymizer.profile.iod import Attribute, Shape
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,9 +33,11 @@ class Step:
     count: int
 
 
-def plan(elements: Sequence[Element], shape: Shape, path: str = "") -> tuple[Planned, ...]:
+def plan(
+    elements: Sequence[Element], shape: Shape, profile: Profile, path: str = ""
+) -> tuple[Planned, ...]:
     """Decide about every attribute of a data set and, where it recurses, of its items."""
-    return tuple(_planned(element, shape, path) for element in elements)
+    return tuple(_planned(element, shape, profile, path) for element in elements)
 
 
 def steps(planned: Iterable[Planned]) -> tuple[Step, ...]:
@@ -61,13 +63,13 @@ def walk(planned: Iterable[Planned]) -> Iterator[Planned]:
             yield from walk(item)
 
 
-def _planned(element: Element, shape: Shape, path: str) -> Planned:
+def _planned(element: Element, shape: Shape, profile: Profile, path: str) -> Planned:
     attribute = shape.attributes.get(element.tag)
-    decision = decide(element.tag, attribute)
+    decision = profile.decide(element.tag, attribute)
     place = f"{path}/{keyword(element.tag)}" if path else keyword(element.tag)
     inside: tuple[tuple[Planned, ...], ...] = ()
     if decision.action is Action.RECURSE and attribute and attribute.items and element.items:
-        inside = tuple(plan(item, attribute.items, place) for item in element.items)
+        inside = tuple(plan(item, attribute.items, profile, place) for item in element.items)
     return Planned(
         element=element, attribute=attribute, decision=decision, path=place, items=inside
     )

@@ -4,19 +4,19 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 
-from anonymizer.deidentify import values
-from anonymizer.deidentify.codes import (
+from anonymizer.part10.elements import Element
+from anonymizer.pixels.icc import srgb_profile
+from anonymizer.profile.decide import EDITION, Action, Profile, keyword
+from anonymizer.pseudonyms import Pseudonyms, Subject
+from anonymizer.rewrite import values
+from anonymizer.rewrite.codes import (
     clean_codes,
     clean_content,
     clean_preparation,
     standard_code,
     unknown_code,
 )
-from anonymizer.deidentify.elements import Element
-from anonymizer.deidentify.icc import srgb_profile
-from anonymizer.deidentify.plan import Planned
-from anonymizer.deidentify.profile import EDITION, METHOD_CODES, Action, keyword
-from anonymizer.pseudonyms import Pseudonyms, Subject
+from anonymizer.rewrite.plan import Planned
 from appliance import __version__
 from appliance.errors import IdentityDoubt
 
@@ -74,7 +74,7 @@ def apply(planned: Iterable[Planned], replacements: Replacements) -> tuple[Eleme
     return tuple(sorted((one for one in made if one is not None), key=lambda one: one.tag))
 
 
-def marked(elements: Iterable[Element]) -> tuple[Element, ...]:
+def marked(elements: Iterable[Element], profile: Profile) -> tuple[Element, ...]:
     """Add what says that and how the object was de-identified (PS3.15 E.1.1, PS3.3 C.7.1.1)."""
     kept = {element.tag: element for element in elements}
     earlier = kept.get(_CONTRIBUTING_EQUIPMENT)
@@ -83,18 +83,20 @@ def marked(elements: Iterable[Element]) -> tuple[Element, ...]:
     for mark in (
         Element(0x00120062, "CS", b"YES"),
         Element(0x00120063, "LO", method.encode("ascii")),
-        Element(0x00120064, "SQ", items=tuple(_method(code) for code in METHOD_CODES)),
+        Element(0x00120064, "SQ", items=tuple(_method(code) for code in profile.method_codes)),
         Element(_CONTRIBUTING_EQUIPMENT, "SQ", items=equipment),
-        Element(0x00280303, "CS", b"MODIFIED"),
+        Element(0x00280303, "CS", profile.temporal.encode("ascii")),
     ):
         kept[mark.tag] = mark
     return tuple(sorted(kept.values(), key=lambda one: one.tag))
 
 
-def words_written() -> frozenset[str]:
+def words_written(profile: Profile) -> frozenset[str]:
     """Words that the marks bring in, which therefore tell nothing about the input."""
     texts = [element.value for item in _equipment() for element in _leaves(item)]
-    texts += [element.value for code in METHOD_CODES for one in _method(code) for element in [one]]
+    texts += [
+        element.value for code in profile.method_codes for one in _method(code) for element in [one]
+    ]
     words = b" ".join(texts).decode("ascii").lower().replace("-", " ").split()
     return frozenset(words) | {"coverslip", "dicom", "ps3", "basic", "profile", "2026d"}
 

@@ -17,7 +17,7 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
 )
 
-from anonymizer.deidentify.elements import (
+from anonymizer.part10.elements import (
     LONG_VRS,
     PIXEL_DATA,
     SHORT_VRS,

@@ -8,7 +8,7 @@ import datetime as dt
 import re
 from collections.abc import Callable
 
-from anonymizer.deidentify.profile import vocabulary
+from anonymizer.profile.decide import vocabulary
 
 _DATE = re.compile(rb"(\d{4})[.-]?(\d{2})[.-]?(\d{2})")
 _DATE_TIME = re.compile(

@@ -20,14 +20,15 @@ from typing import Any
 
 from pydicom.datadict import dictionary_has_tag, keyword_for_tag
 
-from anonymizer.deidentify.iod import Attribute
+from anonymizer.profile.iod import Attribute
 from appliance.errors import ConfigError
 
-OPTIONS = ("clean_descriptors", "clean_structured_content", "retain_longitudinal_modified_dates")
-"""Options of PS3.15 that are applied. Descriptors are cleaned by leaving them out."""
-
-METHOD_CODES = ("113100", "113105", "113104", "113107")
-"""CID 7050: Basic Profile, Clean Descriptors, Clean Structured Content, Modified Dates."""
+DEFAULT_OPTIONS = (
+    "clean_descriptors",
+    "clean_structured_content",
+    "retain_longitudinal_modified_dates",
+)
+"""Options of PS3.15 that always apply. Descriptors are cleaned by leaving them out."""
 
 EDITION = "DICOM PS3.15 2026d"
 
@@ -80,33 +81,60 @@ _BY_TYPE = {
 _ACTIONS = {"X": Action.REMOVE, "Z": Action.EMPTY, "D": Action.DUMMY, "U": Action.UID}
 
 
-def check_options(options: Iterable[str]) -> None:
-    """Refuse every option of PS3.15 that the profile does not apply.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Profile:
+    """The Basic Profile with its options.
+
+    Attributes
+    ----------
+    options
+        Names of the options, as the columns of Table E.1-1 are named.
+    """
+
+    options: tuple[str, ...] = DEFAULT_OPTIONS
+
+    @property
+    def method_codes(self) -> tuple[str, ...]:
+        """Codes of CID 7050 for the profile and its options."""
+        return ("113100", "113105", "113104", "113107")
+
+    @property
+    def temporal(self) -> str:
+        """Value of Longitudinal Temporal Information Modified (PS3.15 E.3.6)."""
+        return "MODIFIED"
+
+    def decide(self, tag: int, attribute: Attribute | None) -> Decision:
+        """Decide about one attribute.
+
+        Parameters
+        ----------
+        tag
+            Group and element as one number.
+        attribute
+            What the IOD says of it where it stands; None when the IOD does not have it there.
+        """
+        return _decide(tag, attribute)
+
+
+def profile_of(options: Iterable[str]) -> Profile:
+    """Make the profile with further options.
 
     Raises
     ------
     ConfigError
-        An option is named that is not one of `OPTIONS`.
+        An option is named that is not available.
     """
     for option in options:
-        if option not in OPTIONS:
+        if option not in DEFAULT_OPTIONS:
             raise ConfigError(
                 f"deidentify.options: {option} is not available; the options are"
-                f" {', '.join(OPTIONS)}."
+                f" {', '.join(DEFAULT_OPTIONS)}."
             )
+    return Profile()
 
 
 @cache
-def decide(tag: int, attribute: Attribute | None) -> Decision:
-    """Decide about one attribute.
-
-    Parameters
-    ----------
-    tag
-        Group and element as one number.
-    attribute
-        What the IOD says of it where it stands; None when the IOD does not have it there.
-    """
+def _decide(tag: int, attribute: Attribute | None) -> Decision:
     never = _never(tag)
     if never is not None:
         return never

@@ -15,15 +15,15 @@ from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 
-from anonymizer.deidentify import values
-from anonymizer.deidentify.apply import words_written
-from anonymizer.deidentify.codes import known_meaning
-from anonymizer.deidentify.gate_bytes import check_header_bytes, check_pixels
-from anonymizer.deidentify.icc import srgb_profile
-from anonymizer.deidentify.needles import Needles, Origin, words_of
-from anonymizer.deidentify.profile import METHOD_CODES, keyword, vocabulary
-from anonymizer.deidentify.quiet import quiet_pydicom
+from anonymizer.gate.bytes_of_file import check_header_bytes, check_pixels
+from anonymizer.gate.needles import Needles, Origin, words_of
+from anonymizer.pixels.icc import srgb_profile
+from anonymizer.profile.decide import Profile, keyword, vocabulary
 from anonymizer.pseudonyms import is_registered
+from anonymizer.quiet import quiet_pydicom
+from anonymizer.rewrite import values
+from anonymizer.rewrite.apply import words_written
+from anonymizer.rewrite.codes import known_meaning
 from appliance import IMPLEMENTATION_CLASS_UID
 from appliance.errors import IdentityDoubt
 
@@ -41,7 +41,7 @@ _TEXTS = frozenset(("AE", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT"))
 """Dates are judged by having moved, UIDs by the map; numbers and times name nobody."""
 
 
-def check(path: Path, needles: Needles) -> None:
+def check(path: Path, needles: Needles, profile: Profile) -> None:
     """Check one de-identified file.
 
     Raises
@@ -54,15 +54,15 @@ def check(path: Path, needles: Needles) -> None:
         with quiet_pydicom(), path.open("rb") as file:
             data_set = pydicom.dcmread(file, stop_before_pixels=True)
             pixels = file.tell()
-            _check_frame(path, data_set)
-            harmless = _check_roles(data_set, needles)
+            _check_frame(path, data_set, profile)
+            harmless = _check_roles(data_set, needles, profile)
     except (InvalidDicomError, ValueError, TypeError, AttributeError, NotImplementedError) as error:
         raise IdentityDoubt("The de-identified object cannot be read back.") from error
     check_header_bytes(path, pixels, needles, harmless)
     check_pixels(path, pixels, encapsulated=data_set.file_meta.TransferSyntaxUID.is_encapsulated)
 
 
-def _check_frame(path: Path, data_set: pydicom.FileDataset) -> None:
+def _check_frame(path: Path, data_set: pydicom.FileDataset, profile: Profile) -> None:
     with path.open("rb") as file:
         if file.read(len(_PREAMBLE)) != _PREAMBLE:
             raise IdentityDoubt("The preamble of the de-identified file is not empty.")
@@ -73,15 +73,15 @@ def _check_frame(path: Path, data_set: pydicom.FileDataset) -> None:
     marks = data_set.get("DeidentificationMethodCodeSequence") or ()
     if (
         data_set.get("PatientIdentityRemoved") != "YES"
-        or data_set.get("LongitudinalTemporalInformationModified") != "MODIFIED"
-        or tuple(item.CodeValue for item in marks) != METHOD_CODES
+        or data_set.get("LongitudinalTemporalInformationModified") != profile.temporal
+        or tuple(item.CodeValue for item in marks) != profile.method_codes
     ):
         raise IdentityDoubt("The de-identified object does not carry its marks.")
 
 
-def _check_roles(data_set: Dataset, needles: Needles) -> frozenset[str]:
+def _check_roles(data_set: Dataset, needles: Needles, profile: Profile) -> frozenset[str]:
     """Judge every attribute by its role, and give the words that are known to be harmless."""
-    harmless = set(words_written()) | vocabulary("terms") | {"removed"}
+    harmless = set(words_written(profile)) | vocabulary("terms") | {"removed"}
     elements = list(_walk(data_set))
     for element, holder in elements:
         harmless.update(_judged(element, holder, needles))

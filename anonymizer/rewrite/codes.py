@@ -12,7 +12,7 @@ from typing import cast
 from pydicom.sr._concepts_dict import concepts
 from pydicom.sr._snomed_dict import mapping
 
-from anonymizer.deidentify.elements import Element, find, items, text
+from anonymizer.part10.elements import Element, find, items, text
 
 CODE_VALUE = 0x00080100
 CODING_SCHEME_DESIGNATOR = 0x00080102

@@ -1,0 +1,1 @@
+"""What can be read in pixels: labels, barcodes, text on the glass."""
