@@ -1,6 +1,7 @@
 # make demo   the whole line on a generated slide (SLIDE=path: a DICOM folder or a vendor's slide file)
 # make test   format check, lint, strict types, import contracts, tests
 # make chaos-receive   kills the receiver hundreds of times under load and counts what was lost (QUICK=1)
+# make bench-deidentify   what de-identification leaves behind and keeps, beside other tools, and how fast it is (QUICK=1)
 # make bench-receive   how fast slides are received, beside DCMTK and Orthanc (QUICK=1: a short form)
 
 PYTHON ?= python3
@@ -9,7 +10,7 @@ BIN    := $(VENV)/bin
 SLIDE  ?=
 SEED   ?= 1
 
-.PHONY: demo test check bench-receive chaos-receive lock clean
+.PHONY: demo test check bench-deidentify bench-receive chaos-receive lock clean
 
 demo: $(VENV)/demo-ready
 	$(BIN)/coverslip demo --seed $(SEED) $(if $(SLIDE),--slide "$(SLIDE)")
@@ -22,6 +23,9 @@ check: $(VENV)/test-ready
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+bench-deidentify: $(VENV)/test-ready
+	$(BIN)/python -m benchmarks.deidentify
 
 bench-receive: $(VENV)/demo-ready
 	$(BIN)/python -m benchmarks.receive

@@ -8,6 +8,7 @@ de-identified again, or on another day, gets the same identifiers.
 import base64
 import hmac
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -30,6 +31,28 @@ SHORTEST_SHIFT_WEEKS = 52
 LONGEST_SHIFT_WEEKS = 520
 _IDENTIFIER_BYTES = 10  # 16 base32 characters: the longest that fits VR SH (PS3.5 6.2)
 _PADDING = " \0"
+_NEWER_UIDS = frozenset(
+    (
+        "1.2.840.10008.5.1.4.1.1.9.100.1",  # Waveform Presentation State Storage
+        "1.2.840.10008.5.1.4.1.1.9.100.2",  # Waveform Acquisition Presentation State Storage
+        "1.2.840.10008.5.1.4.1.1.66.7",  # Label Map Segmentation Storage
+        "1.2.840.10008.5.1.4.1.1.66.8",  # Height Map Segmentation Storage
+    )
+)
+"""Registered since the dictionary of pydicom was made."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Code:
+    """What a study calls one of its patients."""
+
+    pseudonym: str
+    shift_weeks: int | None = None
+    """How far this patient's dates move into the past; None: keyed as everybody's."""
+
+
+CodeList = Mapping[tuple[str, str], Code]
+"""Issuer ("" when the slides name none) and Patient ID -> what the study calls the patient."""
 
 
 class Pseudonyms:
@@ -40,6 +63,11 @@ class Pseudonyms:
     key
         `pseudonym.key`, 32 secret bytes. It belongs to one recipient (the appliance itself, or
         one outside) and is never changed: another key makes another patient of everyone.
+    codes
+        A study's own pseudonyms: they stand in place of the keyed ones for its patients, and
+        there is none for anyone else.
+    keeps_uids
+        Whether UIDs stay as they are (PS3.15 E.3.9).
 
     Raises
     ------
@@ -47,10 +75,14 @@ class Pseudonyms:
         The key is not 32 bytes long.
     """
 
-    def __init__(self, key: bytes) -> None:
+    def __init__(
+        self, key: bytes, codes: CodeList | None = None, *, keeps_uids: bool = False
+    ) -> None:
         if len(key) != KEY_BYTES:
             raise ConfigError(f"A pseudonym key has {KEY_BYTES} bytes; this one has {len(key)}.")
         self._key = key
+        self._codes = codes
+        self.keeps_uids = keeps_uids
         self._uid_key = self._derived("uid")
         self._identifier_key = self._derived("identifier")
         self._shift_key = self._derived("date shift")
@@ -59,6 +91,14 @@ class Pseudonyms:
     def key_id(self) -> str:
         """Public name of the key (16 hexadecimal digits); tells nothing about the key."""
         return self._derived("key id")[:8].hex()
+
+    def keeping_uids(self) -> "Pseudonyms":
+        """Give the same pseudonyms, but UIDs stay; recipients get others all the same."""
+        return Pseudonyms(self._key, self._codes, keeps_uids=True)
+
+    def without_codes(self) -> "Pseudonyms":
+        """Give the same pseudonyms, but keyed ones for the patients of a study too."""
+        return Pseudonyms(self._key, keeps_uids=self.keeps_uids)
 
     def for_recipient(self, name: str) -> "Pseudonyms":
         """Pseudonyms of one recipient, which no other recipient's can be joined with."""
@@ -71,7 +111,16 @@ class Pseudonyms:
         of reference, coding schemes) names no one and stays.
         """
         value = original.strip(_PADDING)
-        if is_registered(value):
+        return value if is_registered(value) else self.entity_uid(value)
+
+    def entity_uid(self, original: str) -> str:
+        """Replace the UID of an instance, series, study or other thing of the hospital.
+
+        In this role a UID that the standard registers is somebody's mistake or trick, and is
+        replaced like any other.
+        """
+        value = original.strip(_PADDING)
+        if self.keeps_uids:
             return value
         digest = bytearray(_mac(self._uid_key, value)[:16])
         digest[6] = (digest[6] & 0x0F) | 0x80  # version 8: the rest is ours to define
@@ -86,6 +135,22 @@ class Pseudonyms:
         """
         mac = _mac(self._identifier_key, domain, issuer.strip(_PADDING), value.strip(_PADDING))
         return base64.b32encode(mac[:_IDENTIFIER_BYTES]).decode("ascii")
+
+    def patient(self, issuer: str, patient_id: str) -> tuple[str, int]:
+        """Give the pseudonym of a patient, and how many weeks their dates move into the past.
+
+        Raises
+        ------
+        IdentityDoubt
+            There is a code list, and the patient is not in it.
+        """
+        weeks = self.shift_weeks(issuer, patient_id)
+        if self._codes is None:
+            return self.identifier("patient_id", issuer, patient_id), weeks
+        code = self._codes.get((issuer.strip(_PADDING), patient_id.strip(_PADDING)))
+        if code is None:
+            raise IdentityDoubt("The patient of the slide is not in the code list of the study.")
+        return code.pseudonym, code.shift_weeks or weeks
 
     def shift_weeks(self, issuer: str, patient_id: str) -> int:
         """How many whole weeks the dates of this patient move into the past: 52 to 520.
@@ -104,7 +169,7 @@ class Pseudonyms:
 
 def is_registered(uid: str) -> bool:
     """Whether the standard itself registers a UID (PS3.6 A), so that it names no one."""
-    return bool(UID(uid, IGNORE).type)
+    return bool(UID(uid, IGNORE).type) or uid in _NEWER_UIDS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,11 +207,11 @@ def subject_of(header: Dataset, pseudonyms: Pseudonyms) -> Subject:
 
 
 def _subject(header: Dataset, pseudonyms: Pseudonyms) -> Subject:
-    issuer, number = _patient(header)
+    patient_id, shift_weeks = pseudonyms.patient(*_patient(header))
     accession = text_of(header, "AccessionNumber")
     container = text_of(header, "ContainerIdentifier")
     return Subject(
-        patient_id=pseudonyms.identifier("patient_id", issuer, number),
+        patient_id=patient_id,
         accession_number=pseudonyms.identifier(
             "accession_number", issuer_in(header, "IssuerOfAccessionNumberSequence"), accession
         )
@@ -168,8 +233,8 @@ def _subject(header: Dataset, pseudonyms: Pseudonyms) -> Subject:
             for specimen in header.get("SpecimenDescriptionSequence") or ()
             if "SpecimenIdentifier" in specimen
         ),
-        shift_weeks=pseudonyms.shift_weeks(issuer, number),
-        study_instance_uid=pseudonyms.uid(text_of(header, "StudyInstanceUID")),
+        shift_weeks=shift_weeks,
+        study_instance_uid=pseudonyms.entity_uid(text_of(header, "StudyInstanceUID")),
     )
 
 

@@ -43,6 +43,8 @@ class Command:
 
     role: Role
     run: Callable[[Operator, Mapping[str, Any]], dict[str, Any]]
+    refused: Callable[[Operator], None] | None = None
+    """Told who asked without having the role, for actions whose every attempt is audited."""
 
 
 def operator_of(uid: int, gid: int, groups: Operators) -> Operator:
@@ -144,6 +146,8 @@ def _run(
     if command is None:
         raise ForbiddenAction(f"This daemon has no action {name}.")
     if operator.role is None or not operator.role.covers(command.role):
+        if command.refused is not None:
+            command.refused(operator)
         raise ForbiddenAction(f"The action {name} needs the role {command.role}.")
     return command.run(operator, arguments)
 

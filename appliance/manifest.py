@@ -7,11 +7,14 @@ bytes that were hashed, so that a file replaced between check and send changes n
 
 import hashlib
 import json
+import math
 import os
+import re
 import stat
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from pathlib import Path
 from tempfile import SpooledTemporaryFile
 from typing import IO, Final, Protocol
@@ -41,6 +44,10 @@ _CONTEXT: Final = b"coverslip/manifest/1\n"
 _MAXIMUM_MANIFEST_BYTES: Final = 16 * 2**20
 _IN_MEMORY_BYTES: Final = 32 * 2**20
 _CHUNK_BYTES: Final = 2**20
+_PUBLIC: Final = re.compile(
+    rb"\s*(?:Trusted until (?P<until>\S+)\s+)?"
+    rb"(?P<pem>-----BEGIN PUBLIC KEY-----[^-]+-----END PUBLIC KEY-----)\s*"
+)
 
 
 class RouteTerms(Protocol):
@@ -134,20 +141,64 @@ class VerifiedParcel:
 
 
 def read_sign_public(path: Path) -> Ed25519PublicKey:
-    """Read `sign.pub`, which manifests are checked with (PEM).
+    """Read the newest key of `sign.pub`; raises ConfigError."""
+    return read_sign_publics(path, now=-math.inf)[0]
+
+
+def read_sign_publics(path: Path, *, now: float) -> tuple[Ed25519PublicKey, ...]:
+    """Read `sign.pub`, which manifests are checked with: the newest key, then earlier ones.
+
+    PEM blocks; before an earlier one stands "Trusted until 2026-12-24T12:00:00+00:00" (RFC 7468
+    allows such words), since what was signed before a rotation may still be on its way.
+
+    Parameters
+    ----------
+    path
+        The file.
+    now
+        Seconds since the epoch: keys whose time has run out are left out.
 
     Raises
     ------
     ConfigError
-        It is missing, or no Ed25519 public key.
+        It is missing, or holds anything but Ed25519 public keys.
     """
     try:
-        key = load_pem_public_key(path.read_bytes())
+        mode, keys = path.stat().st_mode, _public_keys(path.read_bytes())
     except (OSError, ValueError) as error:
         raise ConfigError(f"{path} is missing or not a public key in PEM form.") from error
-    if not isinstance(key, Ed25519PublicKey):
+    if mode & stat.S_IWOTH:
+        raise ConfigError(f"{path} can be changed by everybody; close it with: chmod 644 {path}")
+    trusted = tuple(key for key, until in keys if now < until)
+    signing = tuple(key for key in trusted if isinstance(key, Ed25519PublicKey))
+    if not signing or len(signing) != len(trusted):
         raise ConfigError(f"{path} holds a key of another kind; restore it.")
-    return key
+    return signing
+
+
+def _public_keys(content: bytes) -> list[tuple[object, float]]:
+    found = list(_PUBLIC.finditer(content))
+    if not found or b"".join(one.group() for one in found) != content:
+        raise ValueError("not PEM")
+    return [(load_pem_public_key(one["pem"]), _until(one["until"])) for one in found]
+
+
+def _until(words: bytes | None) -> float:
+    return math.inf if words is None else datetime.fromisoformat(words.decode()).timestamp()
+
+
+def read_retired(path: Path) -> frozenset[str]:
+    """Read `retired`: recipients to whom nothing is sent any more, one a line.
+
+    A file that is not there retires nobody.
+    """
+    try:
+        lines = path.read_text(encoding="ascii").splitlines()
+    except FileNotFoundError:
+        return frozenset()
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path} cannot be read.") from error
+    return frozenset(line.strip() for line in lines if line.strip() and line[0] != "#")
 
 
 def key_id(public_key: Ed25519PublicKey) -> str:
@@ -190,7 +241,12 @@ def verify(
 
 @contextmanager
 def open_verified(
-    folder: Path, *, route: RouteTerms, public_key: Ed25519PublicKey, now: float
+    folder: Path,
+    *,
+    route: RouteTerms,
+    public_key: Ed25519PublicKey,
+    now: float,
+    earlier: Sequence[Ed25519PublicKey] = (),
 ) -> Iterator[VerifiedParcel]:
     """Check a parcel and hand over private copies of the bytes that were checked.
 
@@ -204,6 +260,8 @@ def open_verified(
         Release's signing key.
     now
         Seconds since the epoch, UTC.
+    earlier
+        Keys that release signed with before a rotation, for what is still on its way.
 
     Raises
     ------
@@ -214,7 +272,7 @@ def open_verified(
     with ExitStack() as stack:
         directory = _open_folder(folder)
         stack.callback(os.close, directory)
-        manifest = _signed_manifest(directory, public_key)
+        manifest = _signed_manifest(directory, (public_key, *earlier))
         _check_terms(manifest, route, now)
         _check_kinds(manifest)
         expected = {MANIFEST, SIGNATURE, *(file.name for file in manifest.files)}
@@ -234,17 +292,26 @@ def _open_folder(folder: Path) -> int:
         raise DeliveryRefused("The folder of the parcel is missing or not a folder.") from error
 
 
-def _signed_manifest(directory: int, public_key: Ed25519PublicKey) -> Manifest:
+def _signed_manifest(directory: int, public_keys: Sequence[Ed25519PublicKey]) -> Manifest:
     content = _small_file(directory, MANIFEST)
     signature = _small_file(directory, SIGNATURE)
-    try:
-        public_key.verify(signature, _CONTEXT + content)
-    except InvalidSignature as error:
-        raise DeliveryRefused("The parcel's signature is not release's.") from error
+    signer = _signer(signature, _CONTEXT + content, public_keys)
     manifest = Manifest.from_bytes(content)
-    if manifest.key_id != key_id(public_key):
+    if manifest.key_id != key_id(signer):
         raise DeliveryRefused("The parcel was signed with another key.")
     return manifest
+
+
+def _signer(
+    signature: bytes, content: bytes, public_keys: Sequence[Ed25519PublicKey]
+) -> Ed25519PublicKey:
+    for public_key in public_keys:
+        try:
+            public_key.verify(signature, content)
+        except InvalidSignature:
+            continue
+        return public_key
+    raise DeliveryRefused("The parcel's signature is not release's.")
 
 
 def _check_terms(manifest: Manifest, route: RouteTerms, now: float) -> None:

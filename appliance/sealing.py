@@ -7,6 +7,8 @@ its `info`, so a ciphertext that is moved to another slide does not open.
 
 import hashlib
 import os
+import stat
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -37,9 +39,11 @@ def read_seal_public(path: Path) -> X25519PublicKey:
         It is missing, or no X25519 public key.
     """
     try:
-        key = load_pem_public_key(path.read_bytes())
+        mode, key = path.stat().st_mode, load_pem_public_key(path.read_bytes())
     except (OSError, ValueError) as error:
         raise ConfigError(f"{path} is missing or not a public key in PEM form.") from error
+    if mode & stat.S_IWOTH:
+        raise ConfigError(f"{path} can be changed by everybody; close it with: chmod 644 {path}")
     if not isinstance(key, X25519PublicKey):
         raise ConfigError(f"{path} holds a key of another kind; restore it.")
     return key
@@ -60,8 +64,17 @@ def seal(public_key: X25519PublicKey, content: bytes, associated: str) -> bytes:
     return _MAGIC + _SUITE.encrypt(content, public_key, info=_info(associated))
 
 
-def open_sealed(private_key: X25519PrivateKey, sealed: bytes, associated: str) -> bytes:
+def open_sealed(
+    private_key: X25519PrivateKey,
+    sealed: bytes,
+    associated: str,
+    *,
+    earlier: Sequence[X25519PrivateKey] = (),
+) -> bytes:
     """Decrypt what `seal` made for the same associated words.
+
+    `earlier` are private keys from before a rotation: a ciphertext does not say which it was
+    sealed to, so each is tried.
 
     Raises
     ------
@@ -70,12 +83,14 @@ def open_sealed(private_key: X25519PrivateKey, sealed: bytes, associated: str) -
     """
     if not sealed.startswith(_MAGIC):
         raise IdentityDoubt("The sealed identity of this slide is damaged.")
-    try:
-        return _SUITE.decrypt(sealed[len(_MAGIC) :], private_key, info=_info(associated))
-    except (InvalidTag, ValueError) as error:
-        raise IdentityDoubt(
-            "The sealed identity does not open for this slide: it is damaged, or another slide's."
-        ) from error
+    for key in (private_key, *earlier):
+        try:
+            return _SUITE.decrypt(sealed[len(_MAGIC) :], key, info=_info(associated))
+        except (InvalidTag, ValueError):
+            continue
+    raise IdentityDoubt(
+        "The sealed identity does not open for this slide: it is damaged, or another slide's."
+    )
 
 
 def _info(associated: str) -> bytes:
@@ -91,24 +106,36 @@ class CellCipher:
     """
 
     key: bytes
+    """Every cell is written with this one."""
+    earlier: tuple[bytes, ...] = ()
+    """Keys from before a rotation that is not finished: cells are read with them, never written."""
 
     def __post_init__(self) -> None:
-        if len(self.key) != _KEY_BYTES:
+        if any(len(key) != _KEY_BYTES for key in (self.key, *self.earlier)):
             raise ConfigError("vault.key must hold 32 bytes.")
 
     @property
     def key_id(self) -> str:
         """Short public name of the key, for telling which one a row was written with."""
-        return hashlib.sha256(b"coverslip/vault-key-id/" + self.key).hexdigest()[:16]
+        return _cell_key_id(self.key)
+
+    @property
+    def key_ids(self) -> tuple[str, ...]:
+        """Names of all keys that cells can be read with, the present one first."""
+        return tuple(_cell_key_id(key) for key in (self.key, *self.earlier))
 
     def encrypt(self, content: bytes, *, table: str, row: str, column: str) -> bytes:
         """Encrypt one cell; the result starts with its random 96-bit nonce."""
         nonce = os.urandom(_NONCE_BYTES)
-        place = self._place(table, row, column)
+        place = _place(table, row, column, self.key_id)
         return nonce + AESGCM(self.key).encrypt(nonce, content, place)
 
-    def decrypt(self, cell: bytes, *, table: str, row: str, column: str) -> bytes:
+    def decrypt(
+        self, cell: bytes, *, table: str, row: str, column: str, key_id: str | None = None
+    ) -> bytes:
         """Decrypt one cell at the place it was written for.
+
+        `key_id` names the key it was written with; None means the present one.
 
         Raises
         ------
@@ -116,14 +143,20 @@ class CellCipher:
             Altered, moved from another row, or written with another key.
         """
         nonce, content = cell[:_NONCE_BYTES], cell[_NONCE_BYTES:]
-        place = self._place(table, row, column)
+        keys = {_cell_key_id(key): key for key in (self.key, *self.earlier)}
+        name = key_id or self.key_id
         try:
-            return AESGCM(self.key).decrypt(nonce, content, place)
-        except (InvalidTag, ValueError) as error:
+            return AESGCM(keys[name]).decrypt(nonce, content, _place(table, row, column, name))
+        except (KeyError, InvalidTag, ValueError) as error:
             raise IdentityDoubt(
                 f"A row of the vault (table {table}) was altered, moved or written with another "
                 "key."
             ) from error
 
-    def _place(self, table: str, row: str, column: str) -> bytes:
-        return f"coverslip/vault\x1f{table}\x1f{row}\x1f{column}\x1f{self.key_id}".encode()
+
+def _cell_key_id(key: bytes) -> str:
+    return hashlib.sha256(b"coverslip/vault-key-id/" + key).hexdigest()[:16]
+
+
+def _place(table: str, row: str, column: str, key_id: str) -> bytes:
+    return f"coverslip/vault\x1f{table}\x1f{row}\x1f{column}\x1f{key_id}".encode()

@@ -143,7 +143,7 @@ def build(
         receipts=receiving.receipts,
         spool=receiving.spool,
         root=root,
-        seal=partial(seal, read_seal_public(settings.keys.folder / "seal.pub")),
+        seal=partial(seal, read_seal_public(settings.keys.file("seal.pub"))),
     )
     worker = Worker(journal=journal, root=root, stage=Stage.ASSEMBLE, handle=handler)
     return Node(

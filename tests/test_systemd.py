@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from anonymizer.keys.files import NAMES
+
 UNITS = Path(__file__).parents[1] / "systemd"
 SERVICES = sorted(UNITS.glob("*.service"))
 
@@ -53,3 +55,29 @@ def test_originals_are_forwarded_by_the_user_who_received_them() -> None:
     assert archive["ReadOnlyPaths"] == "/var/lib/coverslip/spool"
     for zone in ("outbox", "vault", "report", "sealed"):
         assert f"-/var/lib/coverslip/{zone}" in archive["InaccessiblePaths"]
+
+
+def credentials(path: Path) -> set[str]:
+    lines = path.read_text().splitlines()
+    return {
+        line.split("=")[1].split(":")[0] for line in lines if line.startswith("LoadCredential=")
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "keys"),
+    [
+        ("node", {"seal.pub"}),
+        ("anonymize", {"pseudonym.key"}),
+        ("infer", set()),
+        ("deliver@", {"sign.pub", "retired"}),
+        ("archive@", set()),
+        ("release", set(NAMES) - {"seal.pub"}),
+    ],
+)
+def test_each_daemon_is_handed_the_keys_it_needs_and_cannot_open_the_folder(
+    name: str, keys: set[str]
+) -> None:
+    path = UNITS / f"coverslip-{name}.service"
+    assert credentials(path) == keys
+    assert "-/etc/coverslip/keys" in service(path)["InaccessiblePaths"].split()

@@ -120,6 +120,12 @@ MOVES: tuple[Move, ...] = (
         label="Filter",
         sentence="Show only slides, or log lines, that contain what you type; escape clears it.",
     ),
+    Move(
+        name="label",
+        key="b",
+        label="Label",
+        sentence="What the slide's label says, beside the header. It is noted who looked.",
+    ),
     Move(name="system", key="s", label="System", sentence="Disk, daemons, queues and routes."),
     Move(name="log", key="l", label="Log", sentence="What the daemons write, as it comes."),
     Move(name="copy", key="y", label="Copy id", sentence="Copy the slide's id to the clipboard."),

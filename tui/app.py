@@ -18,7 +18,7 @@ from textual.worker import Worker, WorkerState
 from appliance.line import SlideStatus
 from appliance.settings import Settings
 from appliance.storage import Root
-from tui import names, rows
+from tui import label, names, rows
 from tui.actions import ACTIONS, MOVES, Action, action_named, perform
 from tui.feed import NO_ANSWER, TRY_AGAIN_S, JournalChanged, JournalFeed, JournalLost
 from tui.keys import bindings
@@ -26,6 +26,7 @@ from tui.names import Names
 from tui.screens.ask import ConfirmScreen, ReasonScreen
 from tui.screens.base import LineScreen
 from tui.screens.help import HelpScreen
+from tui.screens.label import LabelScreen
 from tui.screens.log import LogScreen
 from tui.screens.slide import SlideScreen
 from tui.screens.system import SystemScreen
@@ -33,7 +34,15 @@ from tui.screens.worklist import WorklistScreen
 from tui.snapshot import Snapshot
 from tui.story import read_story
 from tui.themes import DARK, THEMES, next_theme
-from tui.view import ActionAnswered, NamesLearned, NamesWanted, StoryRead, StoryWanted, View
+from tui.view import (
+    ActionAnswered,
+    LabelAnswered,
+    NamesLearned,
+    NamesWanted,
+    StoryRead,
+    StoryWanted,
+    View,
+)
 from tui.widgets.slide_list import SlideList
 
 TICK_S = 1.0
@@ -153,6 +162,20 @@ class CoverslipApp(App[None]):
             markup=False,
         )
 
+    @on(LabelAnswered)
+    def _label_answered(self, message: LabelAnswered) -> None:
+        slide = self.view.slide(message.slide_id)
+        if slide is None or not isinstance(self.screen, LineScreen):
+            return
+        self.push_screen(
+            LabelScreen(
+                self._names.of(slide.slide_id),
+                message.label,
+                may_accept=label.may_accept(slide),
+            ),
+            lambda yes: self._perform(label.ACCEPT_LABEL, slide, "") if yes else None,
+        )
+
     def _line_screens(self) -> list[LineScreen]:
         return [screen for screen in self.screen_stack if isinstance(screen, LineScreen)]
 
@@ -211,6 +234,8 @@ class CoverslipApp(App[None]):
         """Grey out an action that makes no sense for the slide; hide the one for receiving."""
         if action == "find":
             return isinstance(self.screen, LineScreen) and self.screen.HAS_FILTER
+        if action == "label":
+            return self.slide is not None
         if action != "act":
             return True
         wanted = action_named(str(parameters[0]))
@@ -250,6 +275,19 @@ class CoverslipApp(App[None]):
         name = self._names.of(slide.slide_id)
         answer = perform(action, slide, name=name, root=self._root, reason=reason)
         self.post_message(ActionAnswered(answer))
+
+    def action_label(self) -> None:
+        """Ask what the slide's label says."""
+        if self.slide is not None:
+            work = partial(self._label_work, self.slide.slide_id)
+            self.run_worker(work, thread=True, group="label", exclusive=True)
+
+    def _label_work(self, slide_id: str) -> None:
+        read = label.ask(self._root, slide_id)
+        if isinstance(read, label.LabelRead):
+            self.post_message(LabelAnswered(slide_id, read))
+        else:
+            self.post_message(ActionAnswered(read))
 
     def action_find(self) -> None:
         """Open the filter of this screen."""

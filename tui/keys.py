@@ -4,7 +4,7 @@ from textual.binding import Binding, BindingType
 
 from tui.actions import ACTIONS, MOVES, SHOWN_KEYS
 
-NOT_IN_FOOTER = ("copy", "theme", "quit")
+NOT_IN_FOOTER = ("label", "copy", "theme", "quit")
 """Moves that a narrow footer has no room for; help and palette name them."""
 
 

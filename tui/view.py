@@ -9,6 +9,7 @@ from appliance.settings import Settings
 from tui import snapshot as line
 from tui.actions import Answer
 from tui.health import Alarm, alarms
+from tui.label import LabelRead
 from tui.names import Names
 from tui.snapshot import Attention, Snapshot
 from tui.story import Story
@@ -87,6 +88,15 @@ class NamesLearned(Message):
         super().__init__()
         self.wanted = wanted
         self.answers = answers
+
+
+class LabelAnswered(Message):
+    """The anonymize daemon told what a slide's label says."""
+
+    def __init__(self, slide_id: str, label: LabelRead) -> None:
+        super().__init__()
+        self.slide_id = slide_id
+        self.label = label
 
 
 class ActionAnswered(Message):

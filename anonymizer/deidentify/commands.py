@@ -1,13 +1,19 @@
 """The commands `coverslip deidentify` (files by hand) and `coverslip anonymize` (the daemon)."""
 
 import argparse
+import json
+import os
 import sys
-from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from appliance.errors import ApplianceError, ConfigError
+from appliance.errors import ConfigError
+
+if TYPE_CHECKING:
+    from anonymizer.deidentify.method import Method
 
 EXIT_REFUSED = 2
+_BAR = 30
 
 
 def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -21,81 +27,123 @@ def _register_deidentify(
     subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]",
 ) -> None:
     command = subparsers.add_parser(
-        "deidentify", help="de-identify files or folders; one folder a slide comes out"
+        "deidentify",
+        help="de-identify files or folders; one folder a slide comes out",
+        description="De-identifies slides by PS3.15 Annex E. What is in DST already is left as it"
+        " is, so that a run which was stopped can be run again. Exit code: 0 every slide is"
+        " there, 2 some were refused, 78 settings, keys or options do not fit.",
     )
     command.add_argument("source", type=Path, metavar="SRC", help="a DICOM file, or a folder")
     command.add_argument("target", type=Path, metavar="DST", help="folder for the slides")
-    command.add_argument("--report", type=Path, help="write what was done as JSON")
     command.add_argument(
-        "--keys", type=Path, help="folder of the keys (default: keys.folder of settings)"
+        "--profile",
+        action="append",
+        metavar="OPTION[,OPTION]",
+        help="options of PS3.15 beyond the default (default: deidentify.options of settings)",
+    )
+    command.add_argument("--site-rules", type=Path, metavar="FILE", help="rules of the hospital")
+    command.add_argument("--code-list", type=Path, metavar="FILE", help="pseudonyms of a study")
+    command.add_argument(
+        "--report",
+        type=Path,
+        metavar="DIR|FILE",
+        help="write what was done: FILE.json, FILE.html, or a folder with both for every slide",
+    )
+    command.add_argument(
+        "--dry-run", action="store_true", help="only tell what would be done; DST is not touched"
+    )
+    command.add_argument(
+        "--jobs", type=int, metavar="N", help="slides at a time (default: one for each core)"
+    )
+    command.add_argument("--json", action="store_true", help="print the summary as JSON")
+    command.add_argument(
+        "--keys",
+        type=Path,
+        metavar="DIR",
+        help="folder of the keys, and read no settings (default: keys.folder of settings)",
     )
     command.set_defaults(run=_deidentify)
 
 
 def _anonymize(arguments: argparse.Namespace) -> int:
-    from anonymizer.deidentify.method import Method
-    from anonymizer.deidentify.stage import handler
-    from anonymizer.keys.files import read_pseudonyms
-    from anonymizer.profile.decide import profile_of
-    from appliance.daemon import Daemon, open_journal
-    from appliance.line import Stage
-    from appliance.settings import load
-    from appliance.storage import Root
-    from appliance.worker import Worker
+    from anonymizer.deidentify.daemon import run
 
-    settings = load(arguments.settings)
-    method = Method(
-        profile=profile_of(settings.deidentify.options),
-        pseudonyms=read_pseudonyms(settings.keys.folder),
-    )
-    journal = open_journal(settings)
-    worker = Worker(
-        journal=journal,
-        root=Root(settings.storage.root),
-        stage=Stage.DEIDENTIFY,
-        handle=handler(method),
-    )
-    return Daemon(
-        name="anonymize",
-        settings=settings,
-        journal=journal,
-        steps=[worker.step],
-        words=f"pseudonym key {method.pseudonyms.key_id}",
-    ).run()
+    return run(arguments.settings)
 
 
 def _deidentify(arguments: argparse.Namespace) -> int:
-    from anonymizer.deidentify.many import deidentify_folder
-    from anonymizer.deidentify.method import Method
-    from anonymizer.deidentify.report import write_report
-    from anonymizer.keys.commands import keys_folder
-    from anonymizer.keys.files import read_pseudonyms
+    from anonymizer.deidentify.many import deidentify_folder, rehearse_folder
+    from anonymizer.deidentify.report import write_reports
+    from anonymizer.deidentify.summary import json_of, lines_of
 
     if not arguments.source.exists():
         raise ConfigError(f"{arguments.source} does not exist.")
-    method = Method(pseudonyms=read_pseudonyms(keys_folder(arguments)))
-    results = deidentify_folder(arguments.source, arguments.target, method, _show_progress)
-    _end_progress()
-    reports = [result.report for result in results if result.report is not None]
-    for result in results:
-        print(result.sentence)
+    method, jobs = _method(arguments), _jobs(arguments)
+    progress = _Progress()
+    try:
+        if arguments.dry_run:
+            results = rehearse_folder(arguments.source, method, progress, jobs)
+        else:
+            results = deidentify_folder(arguments.source, arguments.target, method, progress, jobs)
+    finally:
+        progress.end()
+    reports = {one.name: one.report for one in results if one.report is not None}
     if arguments.report and reports:
-        write_report(arguments.report, reports)
-    _print_next_steps(result.error for result in results if result.error is not None)
-    return 0 if results and len(reports) == len(results) else EXIT_REFUSED
+        write_reports(arguments.report, reports)
+    print(json.dumps(json_of(results), indent=1) if arguments.json else lines_of(results))
+    refused = [result for result in results if result.error is not None]
+    return EXIT_REFUSED if refused or not results else 0
 
 
-def _print_next_steps(errors: Iterable[ApplianceError]) -> None:
-    for step in dict.fromkeys(error.next_step for error in errors):
-        print(step, file=sys.stderr)
+def _method(arguments: argparse.Namespace) -> "Method":
+    """Make the method of the command line, and of the settings where it says nothing.
+
+    With --keys the settings are not read: the command then works on a machine that has none.
+    """
+    from anonymizer.deidentify.method import method_of
+    from appliance.settings import Deidentify, load
+
+    if arguments.keys is None:
+        settings = load(arguments.settings)
+        section, keys = settings.deidentify, settings.keys.folder
+    else:
+        section, keys = Deidentify(), Path(arguments.keys)
+    options = tuple(one for words in arguments.profile or () for one in words.split(",") if one)
+    named = {
+        "options": options,
+        "site_rules": arguments.site_rules,
+        "code_list": arguments.code_list,
+    }
+    section = section.model_copy(update={name: value for name, value in named.items() if value})
+    return method_of(section, keys)
 
 
-def _show_progress(slide: int, slides: int, share: float) -> None:
-    if sys.stderr.isatty():
-        done = "#" * round(30 * share)
-        print(f"\rslide {slide} of {slides} [{done:30}] {share:4.0%}", end="", file=sys.stderr)
+def _jobs(arguments: argparse.Namespace) -> int:
+    if arguments.jobs is None:
+        return len(os.sched_getaffinity(0))
+    if arguments.jobs < 1:
+        raise ConfigError("--jobs must be at least 1.")
+    return int(arguments.jobs)
 
 
-def _end_progress() -> None:
-    if sys.stderr.isatty():
-        print(file=sys.stderr)
+class _Progress:
+    """One bar for all slides on a terminal; a line for every slide that is done elsewhere."""
+
+    def __init__(self) -> None:
+        self._drawn = False
+        self._done = 0
+
+    def __call__(self, done: int, slides: int, share: float) -> None:
+        if sys.stderr.isatty():
+            bar = "#" * round(_BAR * share)
+            words = f"\r[{bar:{_BAR}}] {share:4.0%}  {done} of {slides} slides"
+            print(words, end="", file=sys.stderr, flush=True)
+            self._drawn = True
+        elif done > self._done:
+            print(f"{done} of {slides} slides", file=sys.stderr, flush=True)
+        self._done = done
+
+    def end(self) -> None:
+        """Leave the line of the bar."""
+        if self._drawn:
+            print(file=sys.stderr)

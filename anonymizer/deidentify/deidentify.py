@@ -1,43 +1,36 @@
 """De-identification of one slide: files in, files and a report out, or one clear refusal."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
-import pydicom
-from pydicom.errors import InvalidDicomError
-
-from anonymizer.deidentify.images import select
 from anonymizer.deidentify.method import Method
-from anonymizer.deidentify.report import DeidReport, ImageReport, looked_for
+from anonymizer.deidentify.objects import Chosen, Objects, choose, kind_of, without_palette
+from anonymizer.deidentify.report import DeidReport, ImageReport
+from anonymizer.deidentify.subjects import Subjects, subjects_of
+from anonymizer.gate.findings import Judged
 from anonymizer.gate.gate import check
 from anonymizer.gate.needles import needles_of
-from anonymizer.part10.elements import Header
+from anonymizer.part10.elements import Element, Header
 from anonymizer.part10.reading import read_header
 from anonymizer.pixels.frames import number_of_frames
 from anonymizer.pixels.writing import write_object
-from anonymizer.profile.iod import whole_slide_image
-from anonymizer.pseudonyms import Pseudonyms, Subject, subject_of
-from anonymizer.quiet import quiet_pydicom
-from anonymizer.rewrite.apply import Replacements, apply, marked, specimens_of
-from anonymizer.rewrite.plan import plan, steps
-from appliance.errors import IdentityDoubt, InvalidInstance
+from anonymizer.profile.decide import Profile
+from anonymizer.profile.iod import iod_of
+from anonymizer.profile.options import CLEAN_PIXEL_DATA
+from anonymizer.rewrite.apply import Replacements, apply, specimens_of
+from anonymizer.rewrite.marks import marked
+from anonymizer.rewrite.plan import Planned, plan, steps
+from anonymizer.sight.sight import Seen
+from appliance.errors import InvalidInstance
 
 Progress = Callable[[float, str], None]
 """Told the share that is done, 0 to 1, and what is being done."""
 
-_IDENTITY = (
-    "SpecificCharacterSet",
-    "StudyInstanceUID",
-    "AccessionNumber",
-    "IssuerOfAccessionNumberSequence",
-    "PatientID",
-    "IssuerOfPatientID",
-    "PatientName",
-    "PatientBirthDate",
-    "ContainerIdentifier",
-    "IssuerOfTheContainerIdentifierSequence",
-    "SpecimenDescriptionSequence",
-)
+Plans = Mapping[Path, tuple[Planned, ...]]
+
+_SOP_CLASS, _SOP_INSTANCE = 0x00080016, 0x00080018
 
 
 def deidentify_slide(
@@ -46,14 +39,15 @@ def deidentify_slide(
     method: Method,
     progress: Progress = lambda _share, _words: None,
 ) -> DeidReport:
-    """De-identify the images of one slide.
+    """De-identify the images of one slide and what was made from them, or single objects.
 
     Parameters
     ----------
     files
         All DICOM files of the slide, in any order.
     output
-        Existing folder; gets volume-00.dcm, volume-01.dcm ... finest first, and nothing else.
+        Existing folder; gets volume-00.dcm, volume-01.dcm ... finest first, then seg-00.dcm,
+        sr-00.dcm and so on, and nothing else.
     method
         Profile and pseudonyms; the same method gives the same bytes, on any day.
     progress
@@ -62,63 +56,96 @@ def deidentify_slide(
     Raises
     ------
     InvalidInstance
-        A file is damaged or no whole-slide image.
+        A file is damaged or of a kind that nobody knows.
     IncompleteSlide
         No image is left that surely shows only tissue.
     IdentityDoubt
-        The images name different patients, or something identifying was found in the output.
+        The files name different patients, or something identifying was found in the output.
     StorageFull
         The disk is full.
     """
-    headers = [read_header(file) for file in files]
-    selection = select(headers)
-    shape = whole_slide_image()
-    plans = {one.path: plan(one.elements, shape, method.profile) for one in headers}
-    subjects = {header.path: read_subject(header.path, method.pseudonyms) for header in headers}
-    _check_one_patient(list(subjects.values()))
-    count = _Counter(selection.kept, progress)
+    with _vanishing(files):
+        return _deidentified(files, output, method, progress)
+
+
+def _deidentified(
+    files: Sequence[Path], output: Path, method: Method, progress: Progress
+) -> DeidReport:
+    headers = sorted((read_header(file) for file in files), key=_name)
+    label = method.sight.check_label(headers) if method.sight else None
+    objects = choose(headers, clean_pixels=CLEAN_PIXEL_DATA in method.profile.options)
+    plans = plans_of(headers, method.profile)
+    subjects = subjects_of(headers, method.pseudonyms)
+    count = _Counter([one.header for one in objects.kept], progress)
     images = []
-    for number, header in enumerate(selection.kept):
-        planned, subject = plans[header.path], subjects[header.path]
-        replacements = Replacements(
-            pseudonyms=method.pseudonyms,
-            subject=subject,
-            specimens=specimens_of(planned, subject),
-        )
-        elements = marked(apply(planned, replacements), method.profile)
-        target = output / f"volume-{number:02d}.dcm"
-        write_object(target, header, elements, count.add)
-        images.append(
-            ImageReport(file=target.name, frames=number_of_frames(elements), steps=steps(planned))
-        )
-    needles = needles_of((header, plans[header.path]) for header in headers)
+    for one in objects.kept:
+        planned = plans[one.header.path]
+        elements = _rewritten(one, planned, subjects, method)
+        write_object(output / one.name, one.header, elements, count.add)
+        frames = number_of_frames(elements) if one.header.pixels is not None else 0
+        images.append(ImageReport(file=one.name, frames=frames, steps=steps(planned)))
+    seen = _looked_at(objects, output, headers, method)
+    needles = needles_of(
+        ((header, plans[header.path]) for header in headers), subjects.by_path.values()
+    )
+    judged = Judged()
     for image in images:
         progress(1.0, "checking")
-        check(output / image.file, needles, method.profile)
+        judged.add(check(output / image.file, needles, method.profile))
     return DeidReport(
         key_id=method.pseudonyms.key_id,
         profile=method.profile,
         images=tuple(images),
-        dropped=tuple((flavor, str(doubt)) for flavor, doubt in selection.dropped),
-        looked_for=looked_for(needles),
+        dropped=tuple((kind, str(doubt)) for kind, doubt in objects.dropped),
+        looked_for=dict(needles.counts()),
         too_short=needles.too_short,
+        not_sought=dict(needles.not_sought) | judged.not_told_apart(),
+        seen=replace(seen, label=label.agreement if label else None),
     )
 
 
-def read_subject(file: Path, pseudonyms: Pseudonyms) -> Subject:
-    """Read who a file belongs to, as pseudonyms.
-
-    Raises
-    ------
-    InvalidInstance
-        The file is damaged.
-    """
+@contextmanager
+def _vanishing(files: Sequence[Path]) -> Iterator[None]:
+    """Say in our words that a file went away meanwhile."""
     try:
-        with quiet_pydicom():
-            header = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=list(_IDENTITY))
-            return subject_of(header, pseudonyms)
-    except (InvalidDicomError, ValueError, TypeError, AttributeError, NotImplementedError) as error:
-        raise InvalidInstance("The identity in a file of the slide cannot be read.") from error
+        yield
+    except FileNotFoundError as error:
+        if all(file.exists() for file in files):
+            raise
+        raise InvalidInstance("A file of the slide is not there any more.") from error
+
+
+def _name(header: Header) -> str:
+    """Order that does not depend on the names of files, so that the report does not either."""
+    return header.text(_SOP_INSTANCE)
+
+
+def _looked_at(objects: Objects, output: Path, headers: Sequence[Header], method: Method) -> Seen:
+    """Look for text on the new images that a lens made; computed ones have no letters."""
+    if method.sight is None:
+        return Seen()
+    files: dict[str, list[Path]] = {"volume": [], "image": []}
+    for one in objects.kept:
+        files.setdefault(kind_of(one.header), []).append(output / one.name)
+    return method.sight.check_pixels(files["volume"], files["image"], headers)
+
+
+def plans_of(headers: Sequence[Header], profile: Profile) -> Plans:
+    """Plan every object by its IOD, also those that are left out."""
+    return {one.path: plan(one.elements, iod_of(one.text(_SOP_CLASS)), profile) for one in headers}
+
+
+def _rewritten(
+    one: Chosen, planned: Sequence[Planned], subjects: Subjects, method: Method
+) -> tuple[Element, ...]:
+    subject = subjects.by_path[one.header.path]
+    replacements = Replacements(
+        pseudonyms=method.pseudonyms,
+        subject=subject,
+        specimens=specimens_of(planned, subject),
+        names=subjects.names,
+    )
+    return without_palette(marked(apply(planned, replacements), method.profile))
 
 
 class _Counter:
@@ -132,10 +159,3 @@ class _Counter:
     def add(self, count: int) -> None:
         self._done += count
         self._progress(min(1.0, self._done / self._total), "taking the identity off")
-
-
-def _check_one_patient(subjects: Sequence[Subject]) -> None:
-    patients = {(subject.patient_id, subject.study_instance_uid) for subject in subjects}
-    containers = {subject.container_identifier for subject in subjects} - {""}
-    if len(patients) > 1 or len(containers) > 1:
-        raise IdentityDoubt("The images of the slide name more than one patient or slide.")

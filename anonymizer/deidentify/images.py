@@ -25,7 +25,12 @@ class Doubt(StrEnum):
     FLAVOR = "its image type is not VOLUME"
     FRAMES = "a frame of it is not of type VOLUME"
     LABEL = "it does not say that the slide label is not in the image"
-    ANNOTATION = "it says that annotation is burned in"
+    ANNOTATION = "it says that annotation is burned in, or does not say that none is"
+    FEATURES = "it says that a face may be recognised"
+    OVERLAY = "a drawing hides in its pixels"
+    SOURCE = "it was made from an image that is left out"
+    PALETTE = "its colours are in a table, which may hold anything"
+    UNSEEN = "nobody looks for text in single images, as Clean Pixel Data asks"
     SIZE = "it has no size"
     SHAPE = "it has another shape than the slide's largest image"
 

@@ -8,9 +8,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from appliance.errors import InvalidInstance
+
 PIXEL_DATA = 0x7FE00010
+FLOAT_PIXEL_DATA = 0x7FE00008
+DOUBLE_FLOAT_PIXEL_DATA = 0x7FE00009
+PIXEL_VRS = {PIXEL_DATA: "OW", FLOAT_PIXEL_DATA: "OF", DOUBLE_FLOAT_PIXEL_DATA: "OD"}
+"""The attributes that hold pixels (PS3.3 C.7.6.3, C.7.6.24, C.7.6.25); an object has one."""
 TRANSFER_SYNTAX_UID = 0x00020010
 UNDEFINED = 0xFFFFFFFF
+_LONGEST_SHORT_VALUE = 0xFFFF
 
 _SHORT_TEXT_VRS = (
     "AE",
@@ -51,6 +58,8 @@ class PixelPlace:
     offset: int
     length: int | None
     """Bytes of a native value; None when the value is encapsulated."""
+    tag: int = PIXEL_DATA
+    """Which of `PIXEL_VRS` it is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +71,21 @@ class Header:
     elements: tuple[Element, ...]
     meta: tuple[Element, ...]
     """File meta information (group 0002)."""
-    pixels: PixelPlace
+    pixels: PixelPlace | None
+    """None for an object that has none, such as a report."""
+
+    @property
+    def pixel_place(self) -> PixelPlace:
+        """Where the pixels of an object lie that must have them.
+
+        Raises
+        ------
+        InvalidInstance
+            It has none.
+        """
+        if self.pixels is None:
+            raise InvalidInstance("The object has no pixel data.")
+        return self.pixels
 
     def value(self, tag: int) -> bytes:
         """Raw value of a top-level attribute; empty when absent."""
@@ -105,9 +128,17 @@ def encode(elements: Iterable[Element]) -> bytes:
 
 
 def element_header(tag: int, vr: str, length: int) -> bytes:
-    """Write tag, VR and length of a data element in Explicit VR Little Endian."""
+    """Write tag, VR and length of a data element in Explicit VR Little Endian.
+
+    Raises
+    ------
+    InvalidInstance
+        The VR cannot hold so much; only in Implicit VR can an object claim otherwise.
+    """
     if vr in LONG_VRS:
         return struct.pack("<HH2s2xI", tag >> 16, tag & 0xFFFF, vr.encode(), length)
+    if length > _LONGEST_SHORT_VALUE:
+        raise InvalidInstance("An attribute of the object is longer than such a value can be.")
     return struct.pack("<HH2sH", tag >> 16, tag & 0xFFFF, vr.encode(), length)
 
 

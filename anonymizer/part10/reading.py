@@ -11,6 +11,7 @@ from pathlib import Path
 
 from pydicom.datadict import dictionary_has_tag, dictionary_VR
 from pydicom.uid import (
+    AllTransferSyntaxes,
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
@@ -20,6 +21,7 @@ from pydicom.uid import (
 from anonymizer.part10.elements import (
     LONG_VRS,
     PIXEL_DATA,
+    PIXEL_VRS,
     SHORT_VRS,
     TRANSFER_SYNTAX_UID,
     UNDEFINED,
@@ -34,19 +36,27 @@ from appliance.errors import InvalidInstance
 PREAMBLE_BYTES = 128
 
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
-_OTHER_PIXELS = (0x7FE00008, 0x7FE00009)
+_SYNTAXES = frozenset(AllTransferSyntaxes) - {
+    ExplicitVRBigEndian,
+    DeflatedExplicitVRLittleEndian,
+}
 _DEEPEST = 24
-_MOST_ELEMENTS = 20_000_000
+_MOST_ELEMENTS = 4_000_000
+"""Attributes and items; a sparse slide has about a dozen for every frame."""
+_MOST_ITEMS = 100_000
+_PER_FRAME_FUNCTIONAL_GROUPS = 0x52009230
 _META_GROUP = 0x0002
+_MOST_HEADER_BYTES = 512 << 20
+"""More than the annotations of any slide take; they are held in memory."""
 
 
 def read_header(path: Path) -> Header:
-    """Read a file up to its pixel data.
+    """Read a file up to its pixel data, or whole when it has none.
 
     Raises
     ------
     InvalidInstance
-        It is no DICOM file, is damaged, has no pixels, or uses a form that slides never have.
+        It is no DICOM file, is damaged, or uses a form that slides never have.
     """
     with path.open("rb") as file:
         try:
@@ -63,13 +73,12 @@ def _header(path: Path, buffer: mmap.mmap) -> Header:
     walk = _Walk(buffer, PREAMBLE_BYTES + 4, explicit=True)
     meta = walk.group(_META_GROUP)
     syntax = text(find(meta, TRANSFER_SYNTAX_UID))
-    if syntax in ("", ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian):
+    if syntax not in _SYNTAXES:
         raise InvalidInstance("The transfer syntax of the file is none that a slide may have.")
     walk.explicit = syntax != ImplicitVRLittleEndian
     elements = walk.data_set(len(buffer), depth=0)
-    if walk.pixels is None:
-        raise InvalidInstance("The object has no pixel data.")
-    _check_native(walk.pixels, syntax, len(buffer))
+    if walk.pixels is not None:
+        _check_native(walk.pixels, syntax, len(buffer))
     return Header(
         path=path,
         transfer_syntax_uid=syntax,
@@ -81,7 +90,7 @@ def _header(path: Path, buffer: mmap.mmap) -> Header:
 
 def _check_native(pixels: PixelPlace, syntax: str, size: int) -> None:
     native = syntax in (ExplicitVRLittleEndian, ImplicitVRLittleEndian)
-    if native != (pixels.length is not None):
+    if native != (pixels.length is not None) or (pixels.tag != PIXEL_DATA and not native):
         raise InvalidInstance("The pixel data are not stored as the transfer syntax says.")
     if pixels.length is not None and pixels.offset + pixels.length > size:
         raise InvalidInstance("The file ends before its pixel data do.")
@@ -96,6 +105,7 @@ class _Walk:
         self._buffer = buffer
         self._offset = offset
         self._count = 0
+        self._bytes = 0
 
     def group(self, group: int) -> tuple[Element, ...]:
         """Read the elements of one group."""
@@ -114,8 +124,8 @@ class _Walk:
             if tag == _ITEM_END:
                 self._offset += 8
                 break
-            if depth == 0 and tag == PIXEL_DATA:
-                self._note_pixels()
+            if depth == 0 and tag in PIXEL_VRS:
+                self._note_pixels(tag)
                 break
             element = self._element(end, depth=depth)
             if element.tag in found:
@@ -133,19 +143,23 @@ class _Walk:
         return int(group << 16 | element)
 
     def _element(self, end: int, *, depth: int) -> Element:
-        self._count += 1
-        if self._count > _MOST_ELEMENTS:
-            raise InvalidInstance("The object has more attributes than any slide has.")
+        self._count_one()
         tag, vr, length = self._start()
-        if tag in _OTHER_PIXELS:
-            raise InvalidInstance("The pixels are floating point numbers, which no slide has.")
         if vr == "SQ" or (vr == "UN" and length == UNDEFINED):
             return self._sequence(tag, vr, length, end, depth)
         if length == UNDEFINED or self._offset + length > end:
             raise InvalidInstance("An attribute of the object is longer than what holds it.")
+        self._bytes += length
+        if self._bytes > _MOST_HEADER_BYTES:
+            raise InvalidInstance("The object holds more beside its pixels than any slide does.")
         value = self._buffer[self._offset : self._offset + length]
         self._offset += length
         return Element(tag, vr, value)
+
+    def _count_one(self) -> None:
+        self._count += 1
+        if self._count > _MOST_ELEMENTS:
+            raise InvalidInstance("The object has more attributes than any slide has.")
 
     def _start(self) -> tuple[int, str, int]:
         tag = self._peek_tag()
@@ -177,7 +191,10 @@ class _Walk:
             self._offset += 8
             if mark == _SEQUENCE_END:
                 break
+            self._count_one()
             found.append(self._item(mark, item_length, stop, depth))
+            if len(found) > _MOST_ITEMS and tag != _PER_FRAME_FUNCTIONAL_GROUPS:
+                raise InvalidInstance("A sequence of the object has more items than any slide has.")
         self.explicit = explicit
         return Element(tag, "SQ", b"", tuple(found))
 
@@ -190,10 +207,10 @@ class _Walk:
             raise InvalidInstance("A sequence of the object is damaged.")
         return elements
 
-    def _note_pixels(self) -> None:
+    def _note_pixels(self, tag: int) -> None:
         _, _, length = self._start()
         self.pixels = PixelPlace(
-            offset=self._offset, length=None if length == UNDEFINED else length
+            offset=self._offset, length=None if length == UNDEFINED else length, tag=tag
         )
 
 

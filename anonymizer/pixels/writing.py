@@ -19,11 +19,14 @@ from appliance.errors import InvalidInstance
 from appliance.storage import storage_errors
 
 _FIRST_PIXEL_ATTRIBUTE = 0x7FE00001
-_BUFFER_BYTES = 1 << 20
+_BUFFER_BYTES = 64 << 10
+"""Frames come in larger pieces and are not buffered."""
 
 
 def write_object(target: Path, header: Header, elements: Sequence[Element], done: Progress) -> None:
     """Write a new file: empty preamble, own file meta, the new data set, the streamed pixels.
+
+    An object without pixels ends with its data set.
 
     Raises
     ------
@@ -33,16 +36,17 @@ def write_object(target: Path, header: Header, elements: Sequence[Element], done
         The disk is full.
     """
     late = [element for element in elements if element.tag >= _FIRST_PIXEL_ATTRIBUTE]
-    if late:
+    if late and header.pixels is not None:
         raise InvalidInstance("The object has attributes behind its pixel data.")
     with storage_errors(), target.open("xb", buffering=_BUFFER_BYTES) as file:
         file.write(bytes(PREAMBLE_BYTES) + b"DICM" + _meta(header, elements))
         file.write(encode(elements))
-        write_pixel_data(header, elements, file, done)
+        if header.pixels is not None:
+            write_pixel_data(header, elements, file, done)
 
 
 def _meta(header: Header, elements: Sequence[Element]) -> bytes:
-    native = header.pixels.length is not None
+    native = header.pixels is None or header.pixels.length is not None
     syntax = ExplicitVRLittleEndian if native else header.transfer_syntax_uid
     meta = encode(
         (

@@ -1,12 +1,17 @@
-"""What the VL Whole Slide Microscopy Image IOD holds: VR and Type of every attribute by its path.
+"""What every IOD holds: VR and Type of each attribute where it may stand (PS3.3).
 
-A `Shape` is what one data set may hold: the object itself, or the items of one sequence.
+A `Shape` is what one data set may hold: the object itself, or the items of one sequence. The
+table is made by `python -m tests.anonymizer.compile_iods`.
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
+from typing import Any
+
+from appliance.errors import InvalidInstance
 
 VL_WHOLE_SLIDE_MICROSCOPY_IMAGE_STORAGE = "1.2.840.10008.5.1.4.1.1.77.1.6"
 
@@ -35,15 +40,43 @@ class Shape:
         return _CODE_VALUE in self.attributes
 
 
-@cache
 def whole_slide_image() -> Shape:
     """Shape of the whole object (PS3.3 A.32.8)."""
-    content = json.loads(files(__package__).joinpath("vl_wsi_types.json").read_text("utf-8"))
-    shapes = [Shape() for _ in content["shapes"]]
-    for shape, row in zip(shapes, content["shapes"], strict=True):
-        for tag, words in row.items():
-            vr, kind, *number = words.split()
-            inner = shapes[int(number[0])] if number else None
-            shape.attributes[int(tag, 16)] = Attribute(vr=vr, type=kind, items=inner)
-    whole: Shape = shapes[content["root"]]
-    return whole
+    return iod_of(VL_WHOLE_SLIDE_MICROSCOPY_IMAGE_STORAGE)
+
+
+def iod_of(sop_class_uid: str) -> Shape:
+    """Shape of an object of this SOP class.
+
+    Raises
+    ------
+    InvalidInstance
+        The SOP class has no IOD in the table, so nobody can say what may stay in the object.
+    """
+    row = _table()["sop_classes"].get(sop_class_uid)
+    if row is None:
+        raise InvalidInstance("The object is of a kind that cannot be de-identified.")
+    return _shape(row[1])
+
+
+def sop_classes() -> Mapping[str, str]:
+    """Every SOP class that can be de-identified, with the name of its IOD."""
+    return {uid: name for uid, (name, _) in _table()["sop_classes"].items()}
+
+
+@cache
+def _shape(number: int) -> Shape:
+    shape = Shape()
+    for tag, words in _table()["shapes"][number].items():
+        vr, kind, *inner = words.split()
+        items = _shape(int(inner[0])) if inner else None
+        shape.attributes[int(tag, 16)] = Attribute(vr=vr, type=kind, items=items)
+    return shape
+
+
+@cache
+def _table() -> Mapping[str, Any]:
+    content: Mapping[str, Any] = json.loads(
+        files(__package__).joinpath("iods.json").read_text(encoding="utf-8")
+    )
+    return content

@@ -46,7 +46,7 @@ def inverse_of(identity: SealedIdentity, pseudonyms: Pseudonyms) -> Inverse:
     """Compute every pseudonym of a slide anew from its sealed identity."""
     header = identity.dataset()
     subject = subject_of(header, pseudonyms)
-    uids = {pseudonyms.uid(uid): uid for uid in identity.uids}
+    uids = {pseudonyms.entity_uid(uid): uid for uid in identity.uids}
     texts = dict(_identifiers(header, pseudonyms))
     texts[subject.patient_id] = text_of(header, "PatientID")
     return Inverse(
@@ -54,7 +54,9 @@ def inverse_of(identity: SealedIdentity, pseudonyms: Pseudonyms) -> Inverse:
         subject=subject,
         uids={new: old for new, old in uids.items() if new != old},
         texts=texts,
-        instances=frozenset(pseudonyms.uid(one.sop_instance_uid) for one in identity.instances),
+        instances=frozenset(
+            pseudonyms.entity_uid(one.sop_instance_uid) for one in identity.instances
+        ),
     )
 
 
@@ -64,7 +66,7 @@ def check_belongs(product: Dataset, inverse: Inverse, *, own: frozenset[str]) ->
     Parameters
     ----------
     product
-        SR or SEG that was made on the de-identified header.
+        SR, SEG or ANN that was made on the de-identified header, or de-identified itself.
     inverse
         Of the identity from the vault.
     own
@@ -87,7 +89,8 @@ def check_belongs(product: Dataset, inverse: Inverse, *, own: frozenset[str]) ->
         required = keyword in {"PatientID", "StudyInstanceUID"}
         if found != value and (found or required):
             raise IdentityDoubt(f"The report does not belong to this identity ({keyword} differs).")
-    if any(text != subject.container_identifier for text in _containers(product)):
+    container = text_of(inverse.header, "ContainerIdentifier")
+    if any(inverse.texts.get(text) != container for text in _containers(product)):
         raise IdentityDoubt("The report does not belong to this identity (container differs).")
     _check_references(product, inverse, own)
 
@@ -137,6 +140,8 @@ def _identifiers(dataset: Dataset, pseudonyms: Pseudonyms) -> Iterator[tuple[str
                 else issuer_in(dataset, issuer_keyword)
             )
             yield pseudonyms.identifier(domain, issuer, value), value
+            # The content of a report names a container and a specimen without their issuer.
+            yield pseudonyms.identifier(domain, "", value), value
     for element in dataset:
         if element.VR == "SQ":
             for item in element.value:

@@ -8,7 +8,7 @@ from anonymizer.pseudonyms import text_of
 from anonymizer.quiet import quiet_pydicom
 from anonymizer.release.opened import ReleaseKeys, open_identity, read_sealed
 from appliance.control import Command, Operator
-from appliance.errors import ForbiddenAction, RejectedError
+from appliance.errors import ForbiddenAction, IdentityDoubt, RejectedError
 from appliance.line import Role, Stage
 from appliance.storage import Root
 from appliance.stores.journal import Journal
@@ -23,13 +23,14 @@ def identify_command(*, journal: Journal, root: Root, vault: Vault, keys: Releas
 
     Its arguments are `slide_ids` (a list) and `with_patient_name` (false when absent); it answers
     `{"slides": {slide_id: {"container_identifier": …, "patient_name": …}}}` and leaves out slides
-    that are not known or whose identity does not open. One audit event is written for each call,
-    before anything is shown.
+    that are not known or whose identity does not open. One audit event is committed for each call
+    before the vault is touched, so one that fails or is refused is told too.
     """
 
     def identify(operator: Operator, arguments: Mapping[str, Any]) -> dict[str, Any]:
         slide_ids = arguments.get("slide_ids")
         if not isinstance(slide_ids, list) or len(slide_ids) > _SCREENFUL:
+            journal.note(operator.name, "identify", "Was refused: asked for more than a screen.")
             raise ForbiddenAction(f"The identity of at most {_SCREENFUL} slides can be asked for.")
         with_name = arguments.get("with_patient_name") is True
         what = "container and patient name" if with_name else "container"
@@ -43,7 +44,10 @@ def identify_command(*, journal: Journal, root: Root, vault: Vault, keys: Releas
                     shown[slide_id] = _shown(sealed, slide_id, keys, with_name=with_name)
         return {"slides": shown}
 
-    return Command(role=Role.TECHNICIAN, run=identify)
+    def refused(operator: Operator) -> None:
+        journal.note(operator.name, "identify", "Was refused: has not the role of a technician.")
+
+    return Command(role=Role.TECHNICIAN, run=identify, refused=refused)
 
 
 def _sealed(slide_id: str, *, journal: Journal, root: Root, vault: Vault) -> bytes | None:
@@ -55,9 +59,12 @@ def _sealed(slide_id: str, *, journal: Journal, root: Root, vault: Vault) -> byt
 
 
 def _shown(sealed: bytes, slide_id: str, keys: ReleaseKeys, *, with_name: bool) -> dict[str, str]:
-    with quiet_pydicom():
-        header = open_identity(sealed, slide_id=slide_id, keys=keys).dataset()
-        shown = {"container_identifier": text_of(header, "ContainerIdentifier")}
-        if with_name:
-            shown["patient_name"] = text_of(header, "PatientName")
-    return shown
+    wanted = {"container_identifier": "ContainerIdentifier"}
+    if with_name:
+        wanted["patient_name"] = "PatientName"
+    try:
+        with quiet_pydicom():
+            header = open_identity(sealed, slide_id=slide_id, keys=keys).dataset()
+            return {name: text_of(header, keyword) for name, keyword in wanted.items()}
+    except (ValueError, TypeError, AttributeError, LookupError, NotImplementedError) as error:
+        raise IdentityDoubt("The identity of this slide cannot be read.") from error

@@ -6,10 +6,18 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from anonymizer.keys.files import read_pseudonyms, read_seal_key, read_secret, read_sign_key
-from anonymizer.pseudonyms import Pseudonyms
+from anonymizer.keys.files import (
+    cipher_of,
+    read_pseudonyms,
+    read_retired_recipients,
+    read_seal_keys,
+    read_secret,
+    read_sign_key,
+    read_sign_pub,
+)
+from anonymizer.pseudonyms import CodeList, Pseudonyms, subject_of
 from anonymizer.release.belonging import Inverse, inverse_of
-from appliance.errors import IdentityDoubt, IncompleteSlide
+from appliance.errors import ConfigError, IdentityDoubt, IncompleteSlide
 from appliance.line import ZONES, Stage
 from appliance.sealing import CellCipher, open_sealed
 from appliance.slides.identity import SealedIdentity
@@ -28,7 +36,11 @@ class ReleaseKeys:
     sampling_key: bytes
     cipher: CellCipher
     seal_key: X25519PrivateKey
+    earlier_seal_keys: tuple[X25519PrivateKey, ...] = ()
+    """From before a rotation, for identities that were sealed to them."""
     sign_key: Ed25519PrivateKey
+    retired: frozenset[str] = frozenset()
+    """Recipients to whom nothing is released any more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,26 +53,41 @@ class OpenedSlide:
     """Lease token of the claim: part of the name of every parcel's folder."""
     reported_at: float
     """Seconds since the epoch: when the journal named the report."""
+    patient: str
+    """Keyed pseudonym of the patient, for the ledger and for recipients: a code list that comes
+    or goes must not make another patient of anyone."""
     inverse: Inverse
     deid: Path
     findings: Path
     report: Path
 
 
-def read_keys(folder: Path) -> ReleaseKeys:
+def read_keys(
+    folder: Path, codes: CodeList | None = None, *, keeps_uids: bool = False
+) -> ReleaseKeys:
     """Read release's keys.
+
+    `codes` and `keeps_uids` are as the slides were de-identified with: the pseudonyms that release
+    computes anew have to be the same.
 
     Raises
     ------
     ConfigError
         One is missing or damaged; nothing is released without all of them.
     """
+    seal_key, *earlier_seal_keys = read_seal_keys(folder)
+    sign_key = read_sign_key(folder)
+    if sign_key.public_key() != read_sign_pub(folder):
+        raise ConfigError("sign.key and sign.pub are no pair: coverslip keys rotate sign mends it.")
+    pseudonyms = read_pseudonyms(folder, codes)
     return ReleaseKeys(
-        pseudonyms=read_pseudonyms(folder),
+        pseudonyms=pseudonyms.keeping_uids() if keeps_uids else pseudonyms,
         sampling_key=read_secret(folder, "sampling.key"),
-        cipher=CellCipher(key=read_secret(folder, "vault.key")),
-        seal_key=read_seal_key(folder),
-        sign_key=read_sign_key(folder),
+        cipher=cipher_of(folder),
+        seal_key=seal_key,
+        earlier_seal_keys=tuple(earlier_seal_keys),
+        sign_key=sign_key,
+        retired=read_retired_recipients(folder),
     )
 
 
@@ -77,12 +104,14 @@ def open_slide_of(work: Work, *, root: Root, vault: Vault, keys: ReleaseKeys) ->
     slide_id = work.claim.slide_id
     ingest(slide_id, folder=work.product(Stage.ASSEMBLE).folder, root=root, vault=vault)
     identity = open_identity(vault.identity(slide_id), slide_id=slide_id, keys=keys)
+    inverse = inverse_of(identity, keys.pseudonyms)
     return OpenedSlide(
         slide_id=slide_id,
         revision=work.claim.revision,
         token=work.claim.token,
         reported_at=work.product(Stage.REPORT).committed_at,
-        inverse=inverse_of(identity, keys.pseudonyms),
+        patient=subject_of(inverse.header, keys.pseudonyms.without_codes()).patient_id,
+        inverse=inverse,
         deid=_folder(work, Stage.DEIDENTIFY, root),
         findings=_folder(work, Stage.INFER, root),
         report=_folder(work, Stage.REPORT, root),
@@ -125,4 +154,5 @@ def read_sealed(slide_id: str, *, folder: str, root: Root) -> bytes:
 
 def open_identity(sealed: bytes, *, slide_id: str, keys: ReleaseKeys) -> SealedIdentity:
     """Open a sealed identity for the slide it was sealed for."""
-    return SealedIdentity.from_bytes(open_sealed(keys.seal_key, sealed, slide_id))
+    content = open_sealed(keys.seal_key, sealed, slide_id, earlier=keys.earlier_seal_keys)
+    return SealedIdentity.from_bytes(content)

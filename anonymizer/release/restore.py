@@ -1,4 +1,4 @@
-"""Put the true patient, study and specimen back on SR and SEG, for routes inside only.
+"""Put the true patient, study and specimen back on SR, SEG and ANN, for routes inside only.
 
 The PACS can file a report only under the patient and study it knows. The report was written on
 the de-identified header by a stage that never saw a name; here, and only here, both come together.
@@ -102,12 +102,12 @@ _TEMPORAL: Final = {"DA": "%Y%m%d", "TM": "%H%M%S", "DT": "%Y%m%d%H%M%S"}
 def restore(
     product: Dataset, inverse: Inverse, *, reported_at: datetime, own: frozenset[str]
 ) -> Dataset:
-    """Restore the identity of one SR or SEG.
+    """Restore the identity of one SR, SEG or ANN.
 
     Parameters
     ----------
     product
-        Made on the de-identified header; not changed.
+        Made on the de-identified header, or de-identified beside its slide; not changed.
     inverse
         From the sealed identity of the slide (`belonging.inverse_of`).
     reported_at

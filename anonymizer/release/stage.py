@@ -92,7 +92,9 @@ class Release:
         return Outcome(parcels=tuple(parcels), note=" ".join(notes) or "There is no route.")
 
     def _route(self, slide: OpenedSlide, route: Route) -> Iterator[tuple[str, tuple[Parcel, ...]]]:
-        if "tiles" in route.carries:
+        if route.recipient in self._keys.retired:
+            yield f"Route {route.name}: nothing. Its recipient is retired.", ()
+        elif "tiles" in route.carries:
             yield from self._tiles(slide, route)
         elif "outside_sr" in route.carries:
             try:
@@ -138,6 +140,8 @@ class Release:
 
     def _report(self, slide: OpenedSlide, route: Route) -> tuple[Product, ...]:
         """Restore SR and SEG for a route inside; a slide without tissue has no SEG."""
+        if route.place != "inside":
+            raise PolicyRefused("Only a route inside may carry a report with its patient on it.")
         made = {
             kind: read_product(slide.report / name, kind)
             for kind, name in _FILES.items()
@@ -163,7 +167,7 @@ class Release:
             raise PolicyRefused("This recipient was given tiles of this container, so no report.")
         report = read_product(slide.report / "outside_sr.dcm", "outside_sr")
         recipient = self._keys.pseudonyms.for_recipient(route.recipient)
-        checked = outside_report(report, patient=subject.patient_id, recipient=recipient)
+        checked = outside_report(report, patient=slide.patient, recipient=recipient)
         # A folder of a recipient collects many: each has a name of its own, which tells nothing.
         name = f"{self._name(slide, route, 'outside_sr')}.dcm"
         return Product(name=name, kind="outside_sr", content=to_file(checked))

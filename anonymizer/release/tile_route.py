@@ -121,7 +121,7 @@ class TileRoute:
 
     def _plan(self, slide: OpenedSlide, findings: Findings) -> tuple[Placement, ...]:
         subject = slide.inverse.subject
-        given = self._vault.given(subject.patient_id, self._route.recipient)
+        given = self._vault.given(slide.patient, self._route.recipient)
         budget = self._policy.max_tiles_per_patient - given
         if budget <= 0:
             raise PolicyRefused("This recipient was given all tiles of this patient it may have.")
@@ -141,7 +141,7 @@ class TileRoute:
         return Sampling(
             container=slide.inverse.subject.container_identifier,
             recipient=self._route.recipient,
-            patient=slide.inverse.subject.patient_id,
+            patient=slide.patient,
             slide_id=slide.slide_id,
             plan_digest=grid_digest(self._policy),
             n_tiles=len(placements),

@@ -1,28 +1,49 @@
-"""Carrying a plan out: a new data set, attribute by attribute, and the marks that say so."""
+"""Carrying a plan out: a new data set, attribute by attribute."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from functools import cache
+from dataclasses import dataclass, field, replace
+from typing import cast
 
 from anonymizer.part10.elements import Element
-from anonymizer.pixels.icc import srgb_profile
-from anonymizer.profile.decide import EDITION, Action, Profile, keyword
-from anonymizer.pseudonyms import Pseudonyms, Subject
+from anonymizer.pixels.icc import profile_out
+from anonymizer.profile.decide import Action, keyword
+from anonymizer.pseudonyms import Domain, Pseudonyms, Subject
 from anonymizer.rewrite import values
 from anonymizer.rewrite.codes import (
     clean_codes,
     clean_content,
     clean_preparation,
-    standard_code,
     unknown_code,
 )
+from anonymizer.rewrite.content_rules import TEXT_VALUE
 from anonymizer.rewrite.plan import Planned
-from appliance import __version__
+from anonymizer.rewrite.texts import (
+    TEXT_VRS,
+    UNICODE,
+    encodings_of,
+    kept_codes,
+    kept_text,
+)
 from appliance.errors import IdentityDoubt
 
-_CONTRIBUTING_EQUIPMENT = 0x0018A001
 _SPECIMEN_DESCRIPTION = "SpecimenDescriptionSequence"
 _SPECIMEN_IDENTIFIER = 0x00400551
+_ENTITIES = frozenset(
+    (
+        0x00080017,  # Acquisition UID
+        0x00080018,  # SOP Instance UID
+        0x00080019,  # Pyramid UID
+        0x00081155,  # Referenced SOP Instance UID
+        0x00081167,  # Multi-Frame Source SOP Instance UID
+        0x0020000D,  # Study Instance UID
+        0x0020000E,  # Series Instance UID
+        0x00200242,  # SOP Instance UID of Concatenation Source
+        0x00209161,  # Concatenation UID
+        0x00400554,  # Specimen UID
+        0x00620021,  # Tracking UID
+    )
+)
+"""They name things of the hospital: a UID that the standard registers is replaced here too."""
 _SAME_VR = (frozenset(("US", "SS")), frozenset(("OB", "OW")))
 
 
@@ -34,6 +55,18 @@ class Replacements:
     subject: Subject
     specimens: Mapping[bytes, bytes]
     """Pseudonym of each specimen identifier, by its raw value without padding."""
+    encodings: tuple[str, ...] = ()
+    """Of the texts in the data set that is being written; none is plain ASCII."""
+    names: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    """Pseudonym of each identifier of the slide, by what it names and the identifier."""
+
+    def named(self, domain: Domain, original: bytes) -> bytes:
+        """Pseudonym of an identifier that stands in the content of a report."""
+        read = kept_text(original, "UT", self.encodings)
+        words = original.decode("latin-1") if read is None else read.decode("utf-8")
+        words = words.strip(" \0")
+        name = self.names.get((domain, words)) or self.pseudonyms.identifier(domain, "", words)
+        return name.encode("ascii")
 
     def specimen(self, original: bytes) -> bytes:
         """Pseudonym of a specimen that a preparation step names, this slide's or an earlier one."""
@@ -70,56 +103,12 @@ def specimens_of(planned: Iterable[Planned], subject: Subject) -> dict[bytes, by
 
 def apply(planned: Iterable[Planned], replacements: Replacements) -> tuple[Element, ...]:
     """Build the new data set of a plan, without the marks."""
+    planned = tuple(planned)
+    named = next((one.element for one in planned if one.element.tag == UNICODE.tag), None)
+    if named is not None:  # an item may have a character set of its own (PS3.3 C.12.1.1.2)
+        replacements = replace(replacements, encodings=encodings_of(named.value))
     made = (_made(one, replacements) for one in planned)
     return tuple(sorted((one for one in made if one is not None), key=lambda one: one.tag))
-
-
-def marked(elements: Iterable[Element], profile: Profile) -> tuple[Element, ...]:
-    """Add what says that and how the object was de-identified (PS3.15 E.1.1, PS3.3 C.7.1.1)."""
-    kept = {element.tag: element for element in elements}
-    earlier = kept.get(_CONTRIBUTING_EQUIPMENT)
-    equipment = (*((earlier.items if earlier else None) or ()), _equipment())
-    method = f"Coverslip\\{EDITION}\\Basic Profile"
-    for mark in (
-        Element(0x00120062, "CS", b"YES"),
-        Element(0x00120063, "LO", method.encode("ascii")),
-        Element(0x00120064, "SQ", items=tuple(_method(code) for code in profile.method_codes)),
-        Element(_CONTRIBUTING_EQUIPMENT, "SQ", items=equipment),
-        Element(0x00280303, "CS", profile.temporal.encode("ascii")),
-    ):
-        kept[mark.tag] = mark
-    return tuple(sorted(kept.values(), key=lambda one: one.tag))
-
-
-def words_written(profile: Profile) -> frozenset[str]:
-    """Words that the marks bring in, which therefore tell nothing about the input."""
-    texts = [element.value for item in _equipment() for element in _leaves(item)]
-    texts += [
-        element.value for code in profile.method_codes for one in _method(code) for element in [one]
-    ]
-    words = b" ".join(texts).decode("ascii").lower().replace("-", " ").split()
-    return frozenset(words) | {"coverslip", "dicom", "ps3", "basic", "profile", "2026d"}
-
-
-def _leaves(element: Element) -> list[Element]:
-    if element.items is None:
-        return [element]
-    return [leaf for item in element.items for inner in item for leaf in _leaves(inner)]
-
-
-@cache
-def _equipment() -> tuple[Element, ...]:
-    purpose = standard_code("DCM", "109104")  # De-identifying Equipment, CID 7005
-    return (
-        Element(0x00080070, "LO", b"Coverslip"),
-        Element(0x00081090, "LO", b"Coverslip"),
-        Element(0x00181020, "LO", __version__.encode("ascii")),
-        Element(0x0040A170, "SQ", items=(purpose,)),
-    )
-
-
-def _method(code: str) -> tuple[Element, ...]:
-    return standard_code("DCM", code)
 
 
 def _made(one: Planned, replacements: Replacements) -> Element | None:
@@ -142,13 +131,15 @@ def _in_known_vr(one: Planned) -> Element | None:
 
 def _without(one: Planned) -> Element | None:
     """Leave an attribute out, or as empty or meaningless as its Type allows."""
-    if one.attribute is None or one.decision.action is Action.REMOVE:
+    if one.attribute is None or one.decision.action in {Action.REMOVE, Action.TREE}:
         return None
     vr, tag = one.attribute.vr, one.element.tag
     needed = one.attribute.type[0]
     if vr == "SQ":
         if needed == "1" and one.attribute.items and one.attribute.items.is_code:
             return Element(tag, "SQ", items=(unknown_code(),))
+        if needed == "1" and one.attribute.items is None:
+            return Element(tag, "SQ", items=((),))  # nobody knows what has to be in its items
         return Element(tag, "SQ", items=()) if needed != "3" else None
     if needed == "3":
         return None
@@ -189,15 +180,42 @@ def _recursed(one: Planned, _element: Element, replacements: Replacements) -> El
     return Element(one.element.tag, "SQ", items=inside)
 
 
+def _grown(one: Planned, element: Element, replacements: Replacements) -> Element | None:
+    """Build the items of a content tree that stay; an item without children has no sequence."""
+    inside = tuple(made for made in (apply(item, replacements) for item in one.items) if made)
+    return Element(element.tag, "SQ", items=inside) if inside else None
+
+
+def _kept(_one: Planned, element: Element, replacements: Replacements) -> Element | None:
+    if element.items is not None:
+        codes = kept_codes(element.items, replacements.encodings)
+        return Element(element.tag, "SQ", items=codes) if codes or not element.items else None
+    if not element.value:
+        return element
+    value = (
+        kept_text(element.value, element.vr, replacements.encodings)
+        if element.vr in TEXT_VRS
+        else values.kept(element.value, element.vr)
+    )
+    return None if value is None else Element(element.tag, element.vr, value)
+
+
 def _remapped(element: Element, _one: Planned, replacements: Replacements) -> bytes:
     originals = element.value.decode("latin-1").strip(" \0").split("\\")
-    return "\\".join(replacements.pseudonyms.uid(uid) if uid else "" for uid in originals).encode()
+    to = replacements.pseudonyms
+    new = to.entity_uid if element.tag in _ENTITIES else to.uid
+    return "\\".join(new(uid) if uid else "" for uid in originals).encode()
 
 
 def _pseudonym(element: Element, one: Planned, replacements: Replacements) -> bytes | None:
     subject = replacements.subject
+    if element.tag == TEXT_VALUE:
+        return replacements.named(cast("Domain", one.decision.detail), element.value)
     if one.decision.detail == "specimen_identifier":
         return replacements.specimens.get(element.value.strip(b" \0"))
+    if one.decision.detail == "other":
+        original = element.value.decode("latin-1")
+        return replacements.pseudonyms.identifier("other", keyword(element.tag), original).encode()
     known = {
         "patient_id": subject.patient_id,
         "accession_number": subject.accession_number,
@@ -206,19 +224,21 @@ def _pseudonym(element: Element, one: Planned, replacements: Replacements) -> by
     return known[one.decision.detail].encode("ascii")
 
 
-def _label(element: Element, _one: Planned, replacements: Replacements) -> bytes:
+def _label(element: Element, one: Planned, replacements: Replacements) -> bytes:
     if values.is_plain_label(element.value):
         return element.value.strip(b" \0")
     original = element.value.decode("latin-1")
-    name = keyword(element.tag)
+    name = one.decision.detail or keyword(element.tag)
     return replacements.pseudonyms.identifier("other", name, original).encode("ascii")
 
 
 _MAKERS: Mapping[Action, Maker] = {
-    Action.KEEP: _valued(lambda element, _one, _to: values.kept(element.value, element.vr)),
+    Action.KEEP: _kept,
+    Action.AGE: _valued(lambda element, _one, _to: values.capped_age(element.value)),
     Action.EMPTY: _emptied,
     Action.DUMMY: lambda _one, _element, _replacements: None,
     Action.RECURSE: _recursed,
+    Action.TREE: _grown,
     Action.CODES: _with_items(lambda one, _: clean_codes(one.element.items or ())),
     Action.CONTENT: _with_items(lambda one, _: clean_content(one.element.items or ())),
     Action.PREPARATION: _with_items(
@@ -237,5 +257,5 @@ _MAKERS: Mapping[Action, Maker] = {
     ),
     Action.VERSION: _valued(lambda element, _one, _to: values.clean_version(element.value)),
     Action.CONSTANT: _valued(lambda _element, one, _to: one.decision.detail.encode("ascii")),
-    Action.SRGB: _valued(lambda _element, _one, _to: srgb_profile()),
+    Action.SRGB: _valued(lambda element, one, _: profile_out(element.value, one.decision.detail)),
 }

@@ -7,7 +7,7 @@ A code of a local scheme, or a code meaning that someone typed, is free text by 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import cast
+from typing import Final, cast
 
 from pydicom.sr._concepts_dict import concepts
 from pydicom.sr._snomed_dict import mapping
@@ -24,10 +24,33 @@ _CONCEPT_NAME = 0x0040A043
 _CONCEPT_CODE = 0x0040A168
 _TEXT_VALUE = 0x0040A160
 _SPECIMEN_IDENTIFIER = ("DCM", "121041")
-_PREPARATION_GROUPS = frozenset((8109, 8110, 8111, 8112, 8113, 8114, 8115, 8130))
-"""Context groups of collection, sampling, processing, stains, fixatives and embedding media."""
+_PREPARATION_GROUPS = frozenset((8103, 8109, 8110, 8111, 8112, 8113, 8114, 8115, 8130))
+"""Context groups of specimen types, collection, sampling, processing, stains, fixatives, media."""
 _Codes = Mapping[str, tuple[str, list[int]]]
 _UNKNOWN = ("SCT", "261665006")
+_LANGUAGES: Final = {
+    "da": "Danish",
+    "de": "German",
+    "de-AT": "German (Austria)",
+    "de-CH": "German (Switzerland)",
+    "de-DE": "German (Germany)",
+    "en": "English",
+    "en-GB": "English (United Kingdom)",
+    "en-US": "English (United States)",
+    "es": "Spanish",
+    "fi": "Finnish",
+    "fr": "French",
+    "it": "Italian",
+    "ja": "Japanese",
+    "ko": "Korean",
+    "nb": "Norwegian",
+    "nl": "Dutch",
+    "pl": "Polish",
+    "pt": "Portuguese",
+    "sv": "Swedish",
+    "zh": "Chinese",
+}
+"""Codes of RFC 5646 (CID 5000) in which reports say their language, as TID 1500 requires."""
 _LONGEST_MEANING = 64
 
 
@@ -160,6 +183,8 @@ def _sequence(tag: int, concept: Concept) -> Element:
 def _table() -> Mapping[tuple[str, str], Concept]:
     """Every code of pydicom's table; of two meanings the one that a context group lists."""
     table: dict[tuple[str, str], Concept] = {}
+    for value, meaning in _LANGUAGES.items():
+        _enter(table, "RFC5646", value, meaning, frozenset((5000,)))
     for scheme, by_keyword in concepts.items():
         for codes in cast("Mapping[str, _Codes]", by_keyword).values():
             for value, (meaning, groups) in codes.items():

@@ -1,12 +1,17 @@
 """What will be done with every attribute of an object, before anything is done."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
-from anonymizer.part10.elements import Element
+from anonymizer.part10.elements import Element, text
 from anonymizer.profile.decide import Action, Decision, Profile, keyword
 from anonymizer.profile.iod import Attribute, Shape
+from anonymizer.profile.options import RETAIN_SAFE_PRIVATE
+from anonymizer.rewrite.content import CONTENT_SEQUENCE, ContentItem, content_items
+
+_FIRST_CREATOR, _LAST_CREATOR = 0x10, 0xFF
+_CREATOR = Attribute(vr="LO", type="3")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +42,8 @@ def plan(
     elements: Sequence[Element], shape: Shape, profile: Profile, path: str = ""
 ) -> tuple[Planned, ...]:
     """Decide about every attribute of a data set and, where it recurses, of its items."""
-    return tuple(_planned(element, shape, profile, path) for element in elements)
+    safe = _safe_private(elements, profile)
+    return tuple(_planned(element, shape, profile, path, safe) for element in elements)
 
 
 def steps(planned: Iterable[Planned]) -> tuple[Step, ...]:
@@ -63,13 +69,77 @@ def walk(planned: Iterable[Planned]) -> Iterator[Planned]:
             yield from walk(item)
 
 
-def _planned(element: Element, shape: Shape, profile: Profile, path: str) -> Planned:
-    attribute = shape.attributes.get(element.tag)
-    decision = profile.decide(element.tag, attribute)
-    place = f"{path}/{keyword(element.tag)}" if path else keyword(element.tag)
+def _planned(
+    element: Element, shape: Shape, profile: Profile, path: str, safe: Mapping[int, Attribute]
+) -> Planned:
+    tag = element.tag
+    if tag in safe:
+        attribute: Attribute | None = safe[tag]
+        decision = profile.decide_safe_private(safe[tag])
+    else:
+        attribute = shape.attributes.get(tag) or profile.outside(tag, element.vr)
+        decision = profile.decide(tag, attribute)
+    place = f"{path}/{keyword(tag)}" if path else keyword(tag)
     inside: tuple[tuple[Planned, ...], ...] = ()
-    if decision.action is Action.RECURSE and attribute and attribute.items and element.items:
+    if decision.action is Action.TREE and attribute and attribute.items:
+        tree = content_items(element.items or (), profile)
+        inside = tuple(_planned_item(item, attribute, profile, place) for item in tree)
+    elif decision.action is Action.RECURSE and attribute and attribute.items and element.items:
         inside = tuple(plan(item, attribute.items, profile, place) for item in element.items)
     return Planned(
         element=element, attribute=attribute, decision=decision, path=place, items=inside
     )
+
+
+def _planned_item(
+    item: ContentItem, sequence: Attribute, profile: Profile, path: str
+) -> tuple[Planned, ...]:
+    """Plan one item of a content tree, and what is below it."""
+    shape = sequence.items or Shape()
+    safe = _safe_private(item.elements, profile)
+    made = []
+    for element in item.elements:
+        if element.tag == CONTENT_SEQUENCE:
+            one = _planned_children(element, item, sequence, profile, path)
+        else:
+            one = _planned(element, shape, profile, path, safe)
+            decision = item.dropped or item.decisions.get(element.tag)
+            if decision is not None:
+                one = replace(one, decision=decision, items=())
+        made.append(one)
+    return tuple(made)
+
+
+def _planned_children(
+    element: Element, item: ContentItem, sequence: Attribute, profile: Profile, path: str
+) -> Planned:
+    tree = Decision(action=Action.TREE, rule="E.3.4", reason="cleaned item by item")
+    return Planned(
+        element=element,
+        attribute=sequence,
+        decision=item.dropped or tree,
+        path=f"{path}/{keyword(element.tag)}",
+        items=tuple(_planned_item(child, sequence, profile, path) for child in item.children),
+    )
+
+
+def _safe_private(elements: Sequence[Element], profile: Profile) -> dict[int, Attribute]:
+    """Private elements of a data set that are known to be safe, and the creators of their blocks.
+
+    A block (gggg,xx00-xxFF) belongs to whom the element (gggg,00xx) names (PS3.5 7.8.1).
+    """
+    if RETAIN_SAFE_PRIVATE not in profile.options:
+        return {}
+    creators = {one.tag: text(one.value) for one in elements if _is_creator(one.tag)}
+    safe: dict[int, Attribute] = {}
+    for one in elements:
+        reserved = one.tag & 0xFFFF0000 | (one.tag & 0xFFFF) >> 8
+        if reserved in creators:
+            attribute = profile.safe_private(creators[reserved], one.tag)
+            if attribute is not None:
+                safe |= {one.tag: attribute, reserved: _CREATOR}
+    return safe
+
+
+def _is_creator(tag: int) -> bool:
+    return bool((tag >> 16) & 1) and _FIRST_CREATOR <= tag & 0xFFFF <= _LAST_CREATOR

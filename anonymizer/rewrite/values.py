@@ -7,8 +7,9 @@ None when the value has not the form that its VR asks for (PS3.5 6.2).
 import datetime as dt
 import re
 from collections.abc import Callable
+from functools import cache
 
-from anonymizer.profile.decide import vocabulary
+from anonymizer.profile.table import vocabulary
 
 _DATE = re.compile(rb"(\d{4})[.-]?(\d{2})[.-]?(\d{2})")
 _DATE_TIME = re.compile(
@@ -17,13 +18,19 @@ _DATE_TIME = re.compile(
 _TIME = re.compile(rb"\d{2}(:?\d{2}(:?\d{2}(\.\d{1,6})?)?)?")
 _TIMEZONE = re.compile(rb"[+-](0\d|1[0-4])(00|15|30|45)")
 _VERSION = re.compile(rb"[vV]?\d{1,4}(\.\d{1,4}){0,5}|[Uu]nknown")
+_AGE = re.compile(rb"\d{3}[DWMY]")
+_OLDEST = b"090Y"
 _SHORT_NUMBER = re.compile(rb"\d{1,4}")
 _FORMS = {
-    "CS": re.compile(rb"[A-Z0-9_ ]{0,16}"),
     "DS": re.compile(rb" *[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)? *|"),
     "IS": re.compile(rb" *[+-]?\d{1,12} *|"),
+    "UI": re.compile(rb"[0-9.]{0,64}"),
 }
 _SIZES = {"AT": 4, "FL": 4, "FD": 8, "SL": 4, "SS": 2, "SV": 8, "UL": 4, "US": 2, "UV": 8}
+_ARRAYS = {"OD": 8, "OF": 4, "OL": 4, "OV": 8}
+_SIZES |= _ARRAYS
+_READS_AS_TEXT = re.compile(rb"\A[\x20-\x7e]{11,}\0*\Z|[\x20-\x7e]{32}")
+"""Letters alone (1 in 10^5 by chance), or more of them in a row than numbers have (1 in 10^14)."""
 _DUMMIES = {
     "AE": b"REMOVED",
     "AS": b"000Y",
@@ -46,11 +53,30 @@ def shifted(value: bytes, vr: str, weeks: int) -> bytes | None:
 
 
 def kept(value: bytes, vr: str) -> bytes | None:
-    """Give a value back whose VR cannot hold free text, when it has the form of the VR."""
+    """Give a value back that is no text, when it has the form of the VR."""
+    if vr in ("DA", "DT"):
+        return shifted(value, vr, 0)
+    if vr == "TM":
+        return clean_time(value)
+    if vr == "CS":
+        return _terms(value)
     if vr in _FORMS:
         return _each(value, lambda one: one if _FORMS[vr].fullmatch(one) else None)
     size = _SIZES.get(vr)
-    return value if size is None or len(value) % size == 0 else None
+    if size is not None and len(value) % size:
+        return None
+    return None if vr in _ARRAYS and _READS_AS_TEXT.search(value) else value
+
+
+def capped_age(value: bytes) -> bytes | None:
+    """Give an age back; so few people are older than 89 that all of them are 90."""
+    return _each(value, _capped)
+
+
+def is_term(value: bytes) -> bool:
+    """Whether a code string is a term that the standard defines, or a short number."""
+    word = value.strip(_PADDING)
+    return not word or bool(_SHORT_NUMBER.fullmatch(word)) or _lower(word) in _code_strings()
 
 
 def clean_time(value: bytes) -> bytes | None:
@@ -91,6 +117,18 @@ def dummy(vr: str) -> bytes:
     return _DUMMIES.get(vr, b"\0\0" if vr[0] == "O" or vr == "UN" else b"Removed")
 
 
+def _terms(value: bytes) -> bytes | None:
+    """Give code strings back; a name fits into them, so that what is no term is removed."""
+    found = [one.strip(_PADDING) for one in value.split(b"\\")]
+    known = [one if is_term(one) else _DUMMIES["CS"] for one in found]
+    return b"\\".join(known) if any(map(is_term, found)) else None
+
+
+@cache
+def _code_strings() -> frozenset[str]:
+    return vocabulary("code_strings")
+
+
 def _each(value: bytes, change: Callable[[bytes], bytes | None]) -> bytes | None:
     changed = [change(one.strip(_PADDING)) for one in value.split(b"\\")]
     known = [one for one in changed if one is not None]
@@ -99,6 +137,12 @@ def _each(value: bytes, change: Callable[[bytes], bytes | None]) -> bytes | None
 
 def _lower(word: bytes) -> str:
     return word.decode("ascii", "replace").lower()
+
+
+def _capped(age: bytes) -> bytes | None:
+    if not _AGE.fullmatch(age):
+        return b"" if not age else None
+    return min(age, _OLDEST) if age.endswith(b"Y") else age
 
 
 def _shift_date(value: bytes, weeks: int) -> bytes | None:

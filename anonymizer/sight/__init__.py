@@ -1,1 +1,1 @@
-"""What can be read in pixels: labels, barcodes, text on the glass."""
+"""What can be read in pixels: text and barcodes on the kept images, and what the label says."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from appliance.control import call
 from appliance.conversion import StandInIdentity, dicom_folder
 from appliance.daemon import open_journal
-from appliance.demo.site import Site, make_site, start_command
+from appliance.demo.site import Site, make_site, reads_pixels, start_command
 from appliance.errors import ApplianceError, IncompleteSlide, PeerUnavailable
 from appliance.line import SlideStatus, State
 from appliance.settings import load
@@ -56,6 +56,8 @@ def walk_the_line(folder: Path, slide: Path | None, *, seed: int, say: Say) -> W
     """
     site = make_site(folder)
     say(f"folder    {folder}")
+    if not reads_pixels():
+        say("pixels    tesseract is not installed: nobody looks for text in them, nor at the label")
     with ExitStack() as ending:
         _start_peers(site, ending)
         supervisor = Supervisor(settings_file=site.settings_file, quiet=True)

@@ -1,6 +1,7 @@
 """A small hospital in a folder: settings, keys, a scanner's slide, a PACS and a registry."""
 
 import json
+import shutil
 import socket
 import subprocess
 import sys
@@ -19,6 +20,9 @@ hard_free_gib = 0.2
 
 [keys]
 folder = {keys}
+
+[deidentify]
+{deidentify}
 
 [node]
 ae_title = "COVERSLIP"
@@ -80,6 +84,9 @@ statement = "Does not hide which verdicts and areas this laboratory gets."
 min_patients = 1
 """
 
+BLIND = 'text_in_pixels = "off"\nlabel = "ignore"'
+"""Settings of a machine without tesseract: nobody reads pixels and labels."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Site:
@@ -130,6 +137,7 @@ def make_site(folder: Path) -> Site:
     site.settings_file.write_text(
         SETTINGS.format(
             root=json.dumps(str(site.root)),
+            deidentify="" if reads_pixels() else BLIND,
             keys=json.dumps(str(keys)),
             university=json.dumps(str(site.university)),
             node_port=node_port,
@@ -142,6 +150,11 @@ def make_site(folder: Path) -> Site:
     )
     run_command(["keys", "init", "--folder", str(keys)])
     return site
+
+
+def reads_pixels() -> bool:
+    """Whether tesseract is there, which reads text in pixels and on labels."""
+    return shutil.which("tesseract") is not None
 
 
 def model_digests() -> dict[str, str]:

@@ -5,6 +5,7 @@ holds them. Read once at start; restart to change.
 """
 
 import difflib
+import os
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
@@ -45,6 +46,7 @@ __all__ = [
     "Storage",
     "VerdictRules",
     "Web",
+    "credential",
     "is_loopback",
     "load",
 ]
@@ -75,6 +77,20 @@ class Keys(Section):
     """Where the keys are; `coverslip keys init` makes them."""
 
     folder: Path
+
+    def file(self, name: str) -> Path:
+        """Path of a key: the systemd credential of that name, else the file in the folder."""
+        return credential(self.folder / name)
+
+
+def credential(path: Path) -> Path:
+    """Give the systemd credential that has the name of a file, where there is one.
+
+    So a secret can belong to root alone, and each daemon still gets those that it needs.
+    """
+    folder = os.environ.get("CREDENTIALS_DIRECTORY")
+    handed_over = Path(folder) / path.name if folder else path
+    return handed_over if handed_over.exists() else path
 
 
 class Deidentify(Section):

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Engine, delete, func, insert, select, update
 from appliance.errors import IncompleteSlide
 from appliance.sealing import CellCipher
 from appliance.stores.database import READ_ONLY
+from appliance.stores.vault_cells import MANIFEST, PLACEMENTS, SEALED_IDENTITY, TILE
 from appliance.stores.vault_schema import (
     batches,
     grants,
@@ -82,7 +83,7 @@ class Vault:
 
         `source` is the folder in `sealed/` that it came from.
         """
-        cell = self._cipher.encrypt(sealed, table="identity", row=slide_id, column="sealed")
+        cell = SEALED_IDENTITY.seal(self._cipher, sealed, slide_id)
         with self._engine.begin() as connection:
             connection.execute(delete(identities).where(identities.c.slide_id == slide_id))
             connection.execute(
@@ -107,12 +108,12 @@ class Vault:
         IdentityDoubt
             The row was altered or belongs to another slide.
         """
-        statement = select(identities.c.sealed).where(identities.c.slide_id == slide_id)
+        statement = select(identities).where(identities.c.slide_id == slide_id)
         with self._reader.connect() as connection:
-            cell = connection.scalar(statement)
-        if cell is None:
+            row = connection.execute(statement).first()
+        if row is None:
             raise IncompleteSlide("The vault holds no identity for this slide.")
-        return self._cipher.decrypt(cell, table="identity", row=slide_id, column="sealed")
+        return SEALED_IDENTITY.open(self._cipher, row)
 
     # What a recipient may get of a container: tiles or SR, once.
 
@@ -144,12 +145,7 @@ class Vault:
                 slide_id=row.slide_id,
                 plan_digest=row.plan_digest,
                 n_tiles=row.n_tiles,
-                placements=self._cipher.decrypt(
-                    row.placements,
-                    table="sampling",
-                    row=f"{row.container}/{row.recipient}",
-                    column="placements",
-                ),
+                placements=PLACEMENTS.open(self._cipher, row),
             )
             for row in rows
         )
@@ -171,7 +167,6 @@ class Vault:
             False, and nothing changed, when this recipient was given a sample of this container
             before.
         """
-        row = f"{sampling.container}/{sampling.recipient}"
         place = (samplings.c.container == sampling.container) & (
             samplings.c.recipient == sampling.recipient
         )
@@ -187,8 +182,8 @@ class Vault:
                     plan_digest=sampling.plan_digest,
                     n_tiles=sampling.n_tiles,
                     key_id=self._cipher.key_id,
-                    placements=self._cipher.encrypt(
-                        sampling.placements, table="sampling", row=row, column="placements"
+                    placements=PLACEMENTS.seal(
+                        self._cipher, sampling.placements, sampling.container, sampling.recipient
                     ),
                 )
             )
@@ -206,9 +201,7 @@ class Vault:
                 "route": route,
                 "patient": patient,
                 "key_id": self._cipher.key_id,
-                "content": self._cipher.encrypt(
-                    content, table="pooled", row=tile_id, column="content"
-                ),
+                "content": TILE.seal(self._cipher, content, tile_id),
             }
             for tile_id, content in tiles.items()
         ]
@@ -260,19 +253,10 @@ class Vault:
 
     def batch_tiles(self, parcel_id: str) -> dict[str, bytes]:
         """Content of the tiles of a batch, by tile id."""
-        statement = (
-            select(pooled.c.tile_id, pooled.c.content)
-            .where(pooled.c.parcel_id == parcel_id)
-            .order_by(pooled.c.tile_id)
-        )
+        statement = select(pooled).where(pooled.c.parcel_id == parcel_id).order_by(pooled.c.tile_id)
         with self._reader.connect() as connection:
             rows = connection.execute(statement).all()
-        return {
-            row.tile_id: self._cipher.decrypt(
-                row.content, table="pooled", row=row.tile_id, column="content"
-            )
-            for row in rows
-        }
+        return {row.tile_id: TILE.open(self._cipher, row) for row in rows}
 
     def close_batch(self, parcel_id: str) -> None:
         """Forget the pixels of a batch that is on its way; the ledger keeps what it held."""
@@ -286,7 +270,7 @@ class Vault:
 
     def keep_manifest(self, parcel_id: str, content: bytes) -> None:
         """Keep the manifest of a parcel; a newer one replaces it."""
-        cell = self._cipher.encrypt(content, table="manifest", row=parcel_id, column="content")
+        cell = MANIFEST.seal(self._cipher, content, parcel_id)
         with self._engine.begin() as connection:
             connection.execute(delete(manifests).where(manifests.c.parcel_id == parcel_id))
             connection.execute(
@@ -297,9 +281,7 @@ class Vault:
 
     def manifest(self, parcel_id: str) -> bytes | None:
         """Manifest that was kept for a parcel; None when there is none."""
-        statement = select(manifests.c.content).where(manifests.c.parcel_id == parcel_id)
+        statement = select(manifests).where(manifests.c.parcel_id == parcel_id)
         with self._reader.connect() as connection:
-            cell = connection.scalar(statement)
-        if cell is None:
-            return None
-        return self._cipher.decrypt(cell, table="manifest", row=parcel_id, column="content")
+            row = connection.execute(statement).first()
+        return None if row is None else MANIFEST.open(self._cipher, row)

@@ -74,3 +74,11 @@ manifests = Table(
     Column("key_id", String(16), nullable=False),
     Column("content", LargeBinary, nullable=False),
 )
+
+pinned_keys = Table(
+    "pinned_key",
+    metadata,
+    Column("name", String(32), primary_key=True),
+    Column("key_id", String(16), nullable=False),
+)
+"""Public names of the keys that are never rotated, as they were when the vault was begun."""

@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -19,8 +18,13 @@ from appliance.errors import (
     TransientError,
 )
 from appliance.line import ParcelClaim
-from appliance.manifest import VerifiedParcel, open_verified, read_sign_public
-from appliance.settings import Route, Settings
+from appliance.manifest import (
+    VerifiedParcel,
+    open_verified,
+    read_retired,
+    read_sign_publics,
+)
+from appliance.settings import Keys, Route, Settings
 from appliance.storage import Root
 from appliance.stores.journal import MAX_ATTEMPTS, Journal
 from appliance.worker import LONGEST_RETRY_S, renewing, retry_after_s
@@ -169,6 +173,32 @@ def confirming(route: Route) -> Iterator[Confirmer | None]:
         yield confirmer
 
 
+def opener(route: Route, keys: Keys) -> OpenParcel:
+    """Check parcels of a route with the keys as they are when each is opened.
+
+    So a rotated signing key or a retired recipient needs no restart, unless systemd handed the
+    files over when the daemon started.
+
+    Raises
+    ------
+    ConfigError
+        `sign.pub` is missing or damaged, now or later.
+    """
+
+    @contextmanager
+    def open_parcel(folder: Path, *, now: float) -> Iterator[VerifiedParcel]:
+        if route.recipient in read_retired(keys.file("retired")):
+            raise DeliveryRefused("The recipient of this route is retired; nothing is sent to it.")
+        present, *earlier = read_sign_publics(keys.file("sign.pub"), now=now)
+        with open_verified(
+            folder, route=route, public_key=present, earlier=earlier, now=now
+        ) as parcel:
+            yield parcel
+
+    read_sign_publics(keys.file("sign.pub"), now=time.time())
+    return open_parcel
+
+
 def run(settings: Settings, route_name: str) -> int:
     """Run the deliver daemon of a route; give the exit code."""
     route = settings.route(route_name)
@@ -182,11 +212,7 @@ def run(settings: Settings, route_name: str) -> int:
             journal=journal,
             route=route,
             outbox=Root(settings.storage.root).outbox(route.name),
-            open_parcel=partial(
-                open_verified,
-                route=route,
-                public_key=read_sign_public(settings.keys.folder / "sign.pub"),
-            ),
+            open_parcel=opener(route, settings.keys),
             carrier=carrier_of(route, confirmer),
         )
         return Daemon(

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from anonymizer.pixels.codestream import check_rle, strip
+from anonymizer.pixels.codestream import strip
 from appliance.errors import InvalidInstance
 
 NOTE = b"CANARY^NOTE"

@@ -332,6 +332,83 @@ def test_help_and_palette_name_every_action(literal_app: CoverslipApp, literal_l
     drive(literal_app, script)
 
 
+def label_commands(seen_by: list[str], *, agreement: str) -> dict[str, Command]:
+    """The anonymize daemon's actions about labels, as far as the screen knows them."""
+
+    def label(operator: Operator, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        seen_by.append(f"label {arguments['slide_id']}")
+        return {
+            "container_identifier": "S26-01877-A1",
+            "barcodes": ["S26-09999-Z9"],
+            "texts": ["S26-09999", "[red]"],
+            "agreement": agreement,
+        }
+
+    def accept(operator: Operator, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        seen_by.append(f"accept {arguments['slide_id']}")
+        return {"done": "accept_label"}
+
+    return {
+        "label": Command(role=Role.TECHNICIAN, run=label),
+        "accept_label": Command(role=Role.TECHNICIAN, run=accept),
+    }
+
+
+class LabelDiffers(IdentityDoubt):
+    code = "label-mismatch"
+
+
+def test_the_label_is_shown_beside_the_header_and_a_mismatch_can_be_accepted(
+    app: CoverslipApp, journal: Journal, waiting: str, serve: Callable[..., None]
+):
+    asked: list[str] = []
+    serve("anonymize", label_commands(asked, agreement="differs"))
+    claim = journal.claim(Stage.ASSEMBLE)
+    assert claim is not None
+    journal.set_aside(claim, LabelDiffers("The label names another slide."))
+
+    async def script(pilot: Pilot[None]) -> None:
+        await sees(pilot, "The label names another slide.")
+        await pilot.press("b")
+        await sees(pilot, "S26-01877-A1")
+        assert "S26-09999-Z9" in seen(pilot.app)
+        assert "[red]" in seen(pilot.app)
+        await pilot.press("a")
+        await sees(pilot, "its label is accepted")
+        assert asked == ["label waitingslide", "accept waitingslide"]
+
+    drive(app, script)
+
+
+def test_a_label_that_waits_for_nobody_cannot_be_accepted(
+    app: CoverslipApp, waiting: str, serve: Callable[..., None]
+):
+    asked: list[str] = []
+    serve("anonymize", label_commands(asked, agreement="agrees"))
+
+    async def script(pilot: Pilot[None]) -> None:
+        await sees(pilot, "waitings")
+        await pilot.press("b")
+        await sees(pilot, "The label names the slide of the header.")
+        await pilot.press("a")
+        await pilot.press("escape")
+        await sees(pilot, "waits: assemble")
+        assert asked == ["label waitingslide"]
+
+    drive(app, script)
+
+
+def test_a_label_that_cannot_be_read_is_answered_with_a_next_step(
+    app: CoverslipApp, waiting: str, serve: Callable[..., None]
+):
+    async def script(pilot: Pilot[None]) -> None:
+        await sees(pilot, "waitings")
+        await pilot.press("b")
+        await sees(pilot, "The anonymize daemon does not answer.")
+
+    drive(app, script)
+
+
 def test_an_empty_line_says_what_to_do(app: CoverslipApp):
     async def script(pilot: Pilot[None]) -> None:
         await sees(pilot, "Send one from a scanner")

@@ -1,0 +1,67 @@
+"""What a slide's label says, asked of the anonymize daemon, which writes an audit event first."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from appliance import control
+from appliance.errors import ApplianceError
+from appliance.line import DAEMONS, Role, SlideStatus, Stage, State
+from appliance.storage import Root
+from tui.actions import Action, Answer, advice
+
+MISMATCH = "label-mismatch"
+"""Error code of a slide that was set aside because its label names another one."""
+
+ACCEPT_LABEL = Action(
+    name="accept_label",
+    key="a",
+    label="Accept the label",
+    sentence="Say that label and header are of one slide, and let it go on.",
+    done="goes on: its label is accepted.",
+    role=Role.TECHNICIAN,
+    states=frozenset({State.ASIDE}),
+    daemon=DAEMONS[Stage.DEIDENTIFY],
+)
+VERDICTS = {
+    "agrees": "The label names the slide of the header.",
+    "differs": "The label names another slide than the header.",
+    "unknown": "The label and the header cannot be compared.",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelRead:
+    """What the label says beside what the header says."""
+
+    container_identifier: str
+    barcodes: tuple[str, ...]
+    texts: tuple[str, ...]
+    verdict: str
+
+
+def ask(root: Root, slide_id: str) -> LabelRead | Answer:
+    """Ask what the label of a slide says; the daemon's refusal as an answer."""
+    daemon = DAEMONS[Stage.DEIDENTIFY]
+    try:
+        return label_read(control.call(root.socket(daemon), "label", slide_id=slide_id))
+    except ApplianceError as error:
+        return Answer(title=str(error), sentence=advice(error, daemon), worked=False)
+
+
+def label_read(answer: dict[str, Any]) -> LabelRead:
+    """Read the daemon's answer; what does not fit is left out."""
+    return LabelRead(
+        container_identifier=str(answer.get("container_identifier") or ""),
+        barcodes=_texts(answer.get("barcodes")),
+        texts=_texts(answer.get("texts")),
+        verdict=VERDICTS.get(str(answer.get("agreement")), VERDICTS["unknown"]),
+    )
+
+
+def may_accept(slide: SlideStatus) -> bool:
+    """Whether the slide waits for a technician to accept its label."""
+    return slide.state is State.ASIDE and slide.error_code == MISMATCH
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    return tuple(str(one) for one in value) if isinstance(value, list) else ()
