@@ -1,10 +1,19 @@
 """The door to pydicom: it neither refuses nor reports odd values, for its words contain them."""
 
+import struct
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Final
 
 from pydicom import config
+from pydicom.errors import BytesLengthException, InvalidDicomError
+
+FOREIGN: Final = (
+    InvalidDicomError, BytesLengthException, ArithmeticError, AttributeError, EOFError,
+    LookupError, NotImplementedError, RecursionError, TypeError, ValueError, struct.error,
+)  # fmt: skip
+"""What pydicom raises on damaged values."""
 
 
 @contextmanager

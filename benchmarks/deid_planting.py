@@ -184,7 +184,7 @@ def plant(files: Sequence[Path], folder: Path, planting: Planting) -> list[Path]
     for number, file in enumerate(files):
         data_set = pydicom.dcmread(file)
         trailing = _plant(data_set, planting, number)
-        target = folder / f"{planting.value('file name', (), 'word', 'file')}-{number}.dcm"
+        target = folder / f"image-{number}.dcm"
         data_set.save_as(target, enforce_file_format=False)
         with target.open("ab") as end:
             end.write(trailing)

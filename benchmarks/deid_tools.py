@@ -61,11 +61,7 @@ def peers() -> list[Tool]:
             [python, "-m", "pip", "install", "-q", "--disable-pip-version-check", *PINNED],
             check=True,
         )
-    names = {
-        "kitware": "dicom-anonymizer 2.1.0",
-        "deid": "deid 0.4.13",
-        "dicognito": "dicognito 0.19.0",
-    }
+    names = {"kitware": "dicom-anonymizer", "deid": "deid", "dicognito": "dicognito"}
     return [_peer(python, function, name) for function, name in names.items()]
 
 

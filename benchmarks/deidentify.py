@@ -19,6 +19,7 @@ from pathlib import Path
 
 import pydicom
 
+from appliance import __version__
 from appliance.synthetic.dicom import write_slide
 from appliance.synthetic.identity import SlideIdentity
 from appliance.synthetic.plan import SlidePlan
@@ -31,6 +32,7 @@ from tests.anonymizer import planted
 from tests.anonymizer.planted import UID_ROOT, WORD, Canaries
 
 AIM_RETENTION = 0.99
+_PLAN = SlidePlan.of_size(600, 800, seed=1, kinds=())
 _SETS = (
     "cmu_jpeg_concatenated3",
     "cmu_jpeg_tiled_sparse",
@@ -46,6 +48,7 @@ def main() -> int:
     quick = bool(os.environ.get("QUICK"))
     seed = int(os.environ.get("SEED") or 1)
     tools = [deid_tools.ours()] if quick else [deid_tools.ours(), *deid_tools.peers()]
+    print(f"tools: Coverslip {__version__}, {', '.join(deid_tools.PINNED)}; seed {seed}")
     folder = Path(tempfile.mkdtemp(prefix="bench-deidentify-", dir=os.environ.get("BENCH_FOLDER")))
     try:
         left = _leaks(tools, folder, seed)
@@ -61,7 +64,7 @@ def cases(folder: Path, seed: int, *, data: Path | None, quick: bool) -> list[Ca
     made = []
     for number, patient in enumerate((1, 1) if quick else (1, 1, 2)):
         source = folder / f"source-{number}"
-        write_slide(source, SlidePlan.tiny(), SlideIdentity.invented(seed + patient))
+        write_slide(source, _PLAN, SlideIdentity.invented(seed + patient))
         made.append(_case(folder, f"generated {number}", source, seed * 100 + number, patient))
     for number, name in enumerate(_SETS[: 1 if quick else None], start=10):
         source = data / "dicom_converted" / name if data is not None else None
@@ -115,7 +118,7 @@ def _leaks(tools: Sequence[Tool], folder: Path, seed: int) -> int:
 
 def _realistic(folder: Path, seed: int) -> tuple[list[Path], Sequence[Canary]]:
     source = folder / "generated"
-    write_slide(source, SlidePlan.tiny(), SlideIdentity.invented(seed))
+    write_slide(source, _PLAN, SlideIdentity.invented(seed))
     planting = Planting(seed=seed, patient=seed)
     files = plant(sorted(source.glob("volume-*.dcm")), folder / "realistic", planting)
     return files, planting.canaries
@@ -142,7 +145,6 @@ def _left_of_everything(outputs: Outputs, _canaries: Sequence[Canary]) -> dict[s
     patterns = {
         "texts": WORD.encode() + rb"\d{5}",
         "UIDs": re.escape(UID_ROOT.encode()) + rb"\d+",
-        "dates": rb"2025(?:0[1-9]|1[0-2])(?:[01]\d|2[0-8])",
     }
     return {name: len(set(re.findall(pattern, body))) for name, pattern in patterns.items()}
 
@@ -200,13 +202,13 @@ def _print_rows(scores: dict[str, Score], kinds: Sequence[str]) -> None:
 def _print_table(title: str, columns: Mapping[str, Mapping[str, int | str]]) -> None:
     names = list(columns)
     rows = list(dict.fromkeys(row for column in columns.values() for row in column))
-    print(f"\n{title:<44}" + "".join(f"{name:>24}" for name in names))
+    print(f"\n{title:<40}" + "".join(f"{name:>17}" for name in names))
     for row in rows:
-        print(f"  {row:<42}" + "".join(f"{columns[name].get(row, '-'):>24}" for name in names))
+        print(f"  {row:<38}" + "".join(f"{columns[name].get(row, '-'):>17}" for name in names))
     numbers = [cell for column in columns.values() for cell in column.values()]
     if all(isinstance(cell, int) for cell in numbers):
         sums = [sum(int(cell) for cell in columns[name].values()) for name in names]
-        print(f"  {'together':<42}" + "".join(f"{value:>24}" for value in sums))
+        print(f"  {'together':<38}" + "".join(f"{value:>17}" for value in sums))
 
 
 def _speed() -> tuple[str, bool]:
@@ -231,7 +233,7 @@ def _result(left: int, scores: dict[str, Score], speed: str, *, fast: bool) -> i
         "speed": fast,
     }
     for name, met in aims.items():
-        print(f"{name:<44}{'met' if met else 'MISSED'}")
+        print(f"{name:<40}{'met' if met else 'MISSED'}")
     print(f"RESULT left={left} removal={removal:.4f} retention={retention:.4f} {speed}".rstrip())
     return 0 if all(aims.values()) else 1
 

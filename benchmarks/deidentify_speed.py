@@ -3,8 +3,9 @@
 An instance of 1 GiB is made of the frames of a slide, which repeat; then `dd bs=1M conv=fsync` and
 the anonymizer, gate and fsync included, take turns five times on the same disk, and the table shows
 medians. The first row is held to the aim; the others show other formats, small frames, and frames
-that each carry a comment of their own. The anonymizer runs in a process of its own that has started
-before; its memory is the most that this process ever had, files that it maps included.
+that each carry a comment of their own. The anonymizer runs in a process of its own that has done
+the slide itself before, as its daemon has; memory is the most that this process ever had, programs
+and files that it maps included. MB are millions of bytes.
 
 `QUICK=1` does a short form of the same; `COVERSLIP_DATA` is the folder with the slides.
 """
@@ -17,10 +18,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from math import isqrt
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import pydicom
@@ -123,7 +125,7 @@ def _measured(variant: Variant, folder: Path) -> Figures:
         dd_s.append(_dd(source, copy))
         copy.unlink()
         output.mkdir()
-        seconds, megabytes = _ours(source, output)
+        seconds, megabytes = _ours(source, output, _slide(variant))
         shutil.rmtree(output)
         ours_s.append(seconds)
         rss_mb.append(megabytes)
@@ -139,29 +141,36 @@ def _dd(source: Path, target: Path) -> float:
     return time.perf_counter() - began
 
 
-def _ours(source: Path, output: Path) -> tuple[float, float]:
+def _ours(source: Path, output: Path, slide: Path) -> tuple[float, float]:
     """Give seconds and megabytes of a run in a process of its own."""
-    command = [sys.executable, "-m", "benchmarks.deidentify_speed", str(source), str(output)]
-    ended = subprocess.run(command, check=True, capture_output=True, text=True)
+    command = [sys.executable, "-m", "benchmarks.deidentify_speed"]
+    command += map(str, (source, output, slide))
+    ended = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     seconds, megabytes = ended.stdout.split()
     return float(seconds), float(megabytes)
 
 
-def _once(source: Path, output: Path) -> None:
+def _once(source: Path, output: Path, slide: Path) -> None:
     """De-identify as the stage does, and force to disk as its worker does."""
     method = Method(pseudonyms=Pseudonyms(bytes(range(32))))
+    with tempfile.TemporaryDirectory() as folder:
+        deidentify_slide([slide], Path(folder), method)
     began = time.perf_counter()
     deidentify_slide([source], output, method)
     for file in output.iterdir():
         fsync_file(file)
     fsync_folder(output)
     seconds = time.perf_counter() - began
-    print(seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000)
+    print(seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6)
+
+
+def _slide(variant: Variant) -> Path:
+    return _DATA / "dicom_converted" / variant.slide
 
 
 def _write(variant: Variant, path: Path) -> None:
     """Write an instance of the size that is asked for, of the frames of a slide in turn."""
-    slide = pydicom.dcmread(_DATA / "dicom_converted" / variant.slide)
+    slide = pydicom.dcmread(_slide(variant))
     frames = list(generate_frames(slide.PixelData, number_of_frames=int(slide.NumberOfFrames)))
     frame_bytes = sum(map(len, frames)) / len(frames) + 8
     if variant.is_native:
@@ -189,7 +198,7 @@ def _write(variant: Variant, path: Path) -> None:
         _write_items(file, items, side * side)
 
 
-def _write_items(file, items, count) -> None:
+def _write_items(file: BinaryIO, items: Iterable[bytes], count: int) -> None:
     file.write(b"\xe0\x7f\x10\x00OB\x00\x00\xff\xff\xff\xff" + _ITEM)
     file.write((4 * count).to_bytes(4, "little"))
     place = file.tell()

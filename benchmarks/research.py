@@ -93,7 +93,6 @@ GROUPS: dict[str, tuple[Path_, ...]] = {
         ("Manufacturer",),
         ("ManufacturerModelName",),
         ("SoftwareVersions",),
-        ("ContentTime",),
     ),
 }
 """Paths by what they tell; of a sequence all items count."""

@@ -22,6 +22,7 @@ Task = Callable[[Item, Callable[[float], None]], Outcome]
 """Does one item, telling the share that is done."""
 
 _LEAST_SHARE = 0.01
+_NOTICE_S = 0.2
 _PRELOADED = ("anonymizer.deidentify.many",)
 
 
@@ -58,20 +59,23 @@ def run_apart(
     waiting = deque(enumerate(items))
     running: dict[Connection, _Running] = {}
     outcomes: dict[int, Outcome | Died] = {}
-    try:
-        while waiting or running:
-            while waiting and len(running) < jobs:
-                one = _start(context, task, *waiting.popleft())
-                running[one.connection] = one
-            for connection in wait(list(running)):
-                one = running[connection]  # type: ignore[index]  # wait gives back what it got
-                if not _heard(one, told):
-                    outcomes[one.number] = _ended(running.pop(one.connection))
-                    told(one.number, 1.0)
-    finally:
-        for one in running.values():
-            one.process.kill()
-            one.process.join()
+    with _noted() as pressed:
+        try:
+            while (waiting or running) and not pressed:
+                while waiting and len(running) < jobs:
+                    one = _start(context, task, *waiting.popleft())
+                    running[one.connection] = one
+                for connection in wait(list(running), timeout=_NOTICE_S):
+                    one = running[connection]  # type: ignore[index]  # wait gives back what it got
+                    if not _heard(one, told):
+                        outcomes[one.number] = _ended(running.pop(one.connection))
+                        told(one.number, 1.0)
+        finally:
+            for one in running.values():
+                one.process.kill()
+                one.process.join()
+    if pressed:
+        raise KeyboardInterrupt
     return [outcomes[number] for number in range(len(items))]
 
 
@@ -86,23 +90,20 @@ def _start(
 ) -> _Running:
     ours, theirs = context.Pipe(duplex=False)
     process = context.Process(target=_child, args=(theirs, task, item), daemon=True)
-    with _uninterrupted():
-        process.start()
+    process.start()
     theirs.close()
     return _Running(number=number, process=process, connection=ours)
 
 
 @contextmanager
-def _uninterrupted() -> Iterator[None]:
-    """Let Ctrl-C wait: in the midst of a start it would leave a process that nobody knows."""
+def _noted() -> Iterator[list[int]]:
+    """Only note Ctrl-C: in the midst of a start it would leave a process that nobody knows."""
     pressed: list[int] = []
     before = signal.signal(signal.SIGINT, lambda number, _frame: pressed.append(number))
     try:
-        yield
+        yield pressed
     finally:
         signal.signal(signal.SIGINT, before)
-    if pressed:
-        raise KeyboardInterrupt
 
 
 def _heard(one: _Running, told: Callable[[int, float], None]) -> bool:

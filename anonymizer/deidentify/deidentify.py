@@ -84,6 +84,7 @@ def _deidentified(
         write_object(output / one.name, one.header, elements, count.add)
         frames = number_of_frames(elements) if one.header.pixels is not None else 0
         images.append(ImageReport(file=one.name, frames=frames, steps=steps(planned)))
+    progress(1.0, "looking for text")
     seen = _looked_at(objects, output, headers, method)
     needles = needles_of(
         ((header, plans[header.path]) for header in headers), subjects.by_path.values()
@@ -100,7 +101,44 @@ def _deidentified(
         looked_for=dict(needles.counts()),
         too_short=needles.too_short,
         not_sought=dict(needles.not_sought) | judged.not_told_apart(),
+        judged=dict(judged.counts),
         seen=replace(seen, label=label.agreement if label else None),
+    )
+
+
+def rehearse_slide(files: Sequence[Path], method: Method) -> DeidReport:
+    """Tell what would be done with a slide, from its headers alone; nothing is written.
+
+    Neither pixels nor label are looked at, and the gate has nothing to search, so that a slide
+    which passes here may still be refused.
+
+    Raises
+    ------
+    RejectedError
+        The slide would be refused for what its headers say.
+    """
+    headers = sorted((read_header(file) for file in files), key=_name)
+    objects = choose(headers, clean_pixels=CLEAN_PIXEL_DATA in method.profile.options)
+    plans = plans_of(headers, method.profile)
+    subjects = subjects_of(headers, method.pseudonyms)
+    needles = needles_of(
+        ((header, plans[header.path]) for header in headers), subjects.by_path.values()
+    )
+    return DeidReport(
+        key_id=method.pseudonyms.key_id,
+        profile=method.profile,
+        images=tuple(
+            ImageReport(
+                file=one.name,
+                frames=number_of_frames(one.header.elements) if one.header.pixels else 0,
+                steps=steps(plans[one.header.path]),
+            )
+            for one in objects.kept
+        ),
+        dropped=tuple((kind, str(doubt)) for kind, doubt in objects.dropped),
+        looked_for=dict(needles.counts()),
+        too_short=needles.too_short,
+        not_sought=dict(needles.not_sought),
     )
 
 

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 
 FORM = "coverslip-deidentification-report/1"
+DERIVED = frozenset(("words", "byte patterns"))
+"""Kinds of what is looked for that are made from other values and count nothing new."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +67,15 @@ class UnsearchedEntry:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class JudgedEntry:
+    """A check of what was written; every judgement found it good, or there were no report."""
+
+    check: str
+    meaning: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SeenEntry:
     """What was looked at in pixels, and what was done about it."""
 
@@ -96,6 +107,7 @@ class ReportDocument:
     """Values of the original that were looked for in the output, by kind; none was found."""
     too_short: int
     not_searched: tuple[UnsearchedEntry, ...]
+    judged: tuple[JudgedEntry, ...]
     seen: SeenEntry
     notes: tuple[str, ...]
     limits: tuple[str, ...]

@@ -15,10 +15,9 @@ from pathlib import Path
 import pydicom
 
 from anonymizer.deidentify.apart import Died, run_apart
-from anonymizer.deidentify.deidentify import deidentify_slide
+from anonymizer.deidentify.deidentify import deidentify_slide, rehearse_slide
 from anonymizer.deidentify.groups import Card, card_of, names_of
 from anonymizer.deidentify.method import Method
-from anonymizer.deidentify.rehearsal import rehearse_slide
 from anonymizer.deidentify.report import DeidReport
 from anonymizer.part10.elements import text
 from anonymizer.pseudonyms import Pseudonyms

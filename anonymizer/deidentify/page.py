@@ -5,6 +5,8 @@ from html import escape
 from importlib.resources import files
 from typing import Any
 
+from anonymizer.deidentify.document import DERIVED
+
 _KINDS = (
     ("kept", "Kept", "The value stands in the output as it did in the original."),
     (
@@ -40,6 +42,11 @@ _ACTIONS = {
     "version": "kept when it is a version number",
     "constant": "replaced by a constant",
     "srgb": "replaced by one standard profile",
+}
+_LABELS = {
+    "agrees": "name the same slide",
+    "differs": "name different slides; a person has accepted that",
+    "unknown": "could not be compared",
 }
 _SOUGHT = {
     "uids": "UIDs",
@@ -92,7 +99,7 @@ def _overview(reports: Mapping[str, Mapping[str, Any]]) -> str:
             f'<a href="#{escape(name)}">{escape(name)}</a>',
             str(len(report["images"])),
             str(len(report["dropped"])),
-            f"{sum(report['looked_for'].values()):,}",
+            f"{sum(n for kind, n in report['looked_for'].items() if kind not in DERIVED):,}",
         )
         for name, report in reports.items()
     ]
@@ -165,21 +172,32 @@ def _searched(report: Mapping[str, Any]) -> str:
     body = f"<h3>What was looked for</h3>{table}"
     if not_searched:
         listed = [(f"{one['count']:,}", escape(one["why"])) for one in not_searched]
-        body += f"<p>Not looked for:</p>{_table(('Values', 'Why'), listed, numbers=(0,))}"
-    return body
+        body += (
+            f"<p>Not looked for everywhere:</p>{_table(('Values', 'Why'), listed, numbers=(0,))}"
+        )
+    return body + _judged(report)
+
+
+def _judged(report: Mapping[str, Any]) -> str:
+    rows = [
+        (escape(one["check"]), escape(one["meaning"]), f"{one['count']:,}")
+        for one in report["judged"]
+    ]
+    if not rows:
+        return ""
+    table = _table(("Check", "What it sees to", "Judgements, all good"), rows, numbers=(2,))
+    return f"<h3>What was checked in what is written</h3>{table}"
 
 
 def _seen(seen: Mapping[str, Any]) -> str:
-    rows = [("The label and the header", escape(seen["label"] or "were not compared"))]
-    if seen["pictures"]:
-        painted = f"{seen['places_painted']:,} places in {seen['frames_painted']:,} frames"
-        rows += [
-            ("Pictures in which text and barcodes were looked for", f"{seen['pictures']:,}"),
-            ("Painted over", painted),
-        ]
-    else:
-        rows.append(("Text and barcodes in pixels", "were not looked for"))
-    return f"<h3>What was read in pixels</h3>{_table(('What', ''), rows)}"
+    painted = f"{seen['places_painted']:,} places in {seen['frames_painted']:,} frames"
+    rows = [
+        ("Label and header", _LABELS.get(seen["label"], "not compared")),
+        ("Pictures in which text and barcodes were looked for", f"{seen['pictures']:,}"),
+        ("Painted over", painted if seen["places_painted"] else "nothing"),
+    ]
+    body = "".join(f"<tr><th>{name}</th><td>{value}</td></tr>" for name, value in rows)
+    return f'<h3>What was read in pixels</h3><table class="facts">{body}</table>'
 
 
 def _attributes(report: Mapping[str, Any]) -> str:

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from anonymizer.deidentify.document import (
+    DERIVED,
     FORM,
     CountsEntry,
     ImageEntry,
+    JudgedEntry,
     ReportDocument,
     RuleEntry,
     SeenEntry,
@@ -19,6 +21,7 @@ from anonymizer.deidentify.document import (
     UnsearchedEntry,
 )
 from anonymizer.deidentify.page import page
+from anonymizer.gate.findings import MEANINGS, Check
 from anonymizer.profile.decide import EDITION, STAYS, Action, Profile, keyword
 from anonymizer.profile.site_rules import SiteRules
 from anonymizer.rewrite.plan import Step
@@ -48,7 +51,7 @@ _DATES = {
 _NOTES = (
     "Descriptors are cleaned by leaving them out.",
     "Structured content keeps codes of PS3.16 context groups, in the words of our table.",
-    "ICC profiles are replaced by one sRGB profile.",
+    "ICC profiles are replaced by one sRGB profile, unless the settings list them as reviewed.",
 )
 _LIMITS = (
     "Whoever has the original images finds the slide again by its pixels (PS3.15 E.3.9).",
@@ -88,6 +91,8 @@ class DeidReport:
         Values of fewer than four characters, which were looked for as whole texts only.
     not_sought
         Further values that were not looked for everywhere, by where or why.
+    judged
+        How often each check of the gate was made in what was written.
     seen
         What was looked at in the pixels and on the label, and what was painted over.
     """
@@ -99,6 +104,7 @@ class DeidReport:
     looked_for: dict[str, int]
     too_short: int
     not_sought: dict[str, int] = field(default_factory=dict)
+    judged: Mapping[Check, int] = field(default_factory=dict)
     seen: Seen = field(default_factory=Seen)
 
     @property
@@ -121,7 +127,7 @@ class DeidReport:
 
     @property
     def _values(self) -> int:
-        return sum(count for kind, count in self.looked_for.items() if kind not in _DERIVED)
+        return sum(count for kind, count in self.looked_for.items() if kind not in DERIVED)
 
     def to_json(self) -> dict[str, Any]:
         """Give the report as JSON values."""
@@ -143,6 +149,11 @@ class DeidReport:
             looked_for=self.looked_for,
             too_short=self.too_short,
             not_searched=self._not_searched(),
+            judged=tuple(
+                JudgedEntry(check=check, meaning=meaning, count=self.judged[check])
+                for check, meaning in MEANINGS.items()
+                if check in self.judged
+            ),
             seen=SeenEntry(
                 pictures=self.seen.pictures,
                 places_painted=self.seen.places_painted,
@@ -172,8 +183,6 @@ class DeidReport:
 
 
 _TOO_SHORT = "of fewer than four characters: looked for as a whole text only, not inside others"
-_DERIVED = frozenset(("words", "byte patterns"))
-"""Kinds that are made from other values and count nothing new."""
 
 _KINDS = ("kept", "cleaned", "replaced", "removed")
 

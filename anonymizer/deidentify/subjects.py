@@ -17,7 +17,7 @@ from pydicom.filereader import read_dataset
 from anonymizer.deidentify.objects import is_slide
 from anonymizer.part10.elements import Header, encode
 from anonymizer.pseudonyms import Pseudonyms, Subject, subject_of, text_of
-from anonymizer.quiet import quiet_pydicom
+from anonymizer.quiet import FOREIGN, quiet_pydicom
 from appliance.errors import IdentityDoubt, InvalidInstance
 
 Names = Mapping[tuple[str, str], str]
@@ -95,14 +95,14 @@ def _identity(header: Header) -> Dataset:
     try:
         with quiet_pydicom():
             return read_dataset(io.BytesIO(content), is_implicit_VR=False, is_little_endian=True)
-    except (ValueError, TypeError, AttributeError, NotImplementedError) as error:
+    except FOREIGN as error:
         raise _damaged() from error
 
 
 def _subject(identity: Dataset, pseudonyms: Pseudonyms) -> Subject:
     try:
         return subject_of(identity, pseudonyms)
-    except (ValueError, TypeError, AttributeError, NotImplementedError) as error:
+    except FOREIGN as error:
         raise _damaged() from error
 
 

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 from anonymizer.gate.needles import Needles
-from anonymizer.gate.search import Search
 from anonymizer.gate.sought import is_harmless
 from anonymizer.gate.spellings import stands_alone
 from appliance.errors import IdentityDoubt
@@ -30,7 +29,7 @@ def check_header_bytes(path: Path, pixels: int, needles: Needles, harmless: froz
     """
     with path.open("rb") as file:
         header = file.read(pixels)
-    for pattern, start in Search(needles.patterns).scanner().matches(header):
+    for pattern, start in needles.search().in_header(header):
         end = start + len(pattern)
         alone = stands_alone(header[max(0, start - 1) : start], pattern, header[end : end + 1])
         if alone and not is_harmless(needles.texts[pattern], harmless):

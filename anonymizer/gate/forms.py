@@ -54,6 +54,7 @@ _PLAIN: Mapping[str, re.Pattern[str]] = {
     "TM": re.compile(r"\d\d(:?\d\d(:?\d\d(\.\d{1,6})?)?)?"),
     "UI": re.compile(r"[0-9.]{1,64}"),
 }
+_LONGEST_NUMBER_BYTES = 8
 _IDENTIFIER = re.compile(r"[A-Z2-7]{16}")
 _SHORT_NUMBER = re.compile(r"\d{1,4}")
 _VERSION = re.compile(r"[vV]?\d{1,4}(\.\d{1,4}){0,5}|[Uu]nknown")
@@ -79,8 +80,8 @@ def has_form(value: str, decision: Decision, needles: Needles) -> bool:
 
 
 def is_canonical(value: bytes) -> bool:
-    """Whether a binary value is the one that we put in, or nothing but zeros for two bytes."""
-    return value == srgb_profile() or (len(value) <= 2 and not value.strip(b"\0"))  # noqa: PLR2004
+    """Whether a binary value is the one that we put in, or zeros for one number or a word."""
+    return value == srgb_profile() or (len(value) <= _LONGEST_NUMBER_BYTES and not any(value))
 
 
 def is_pseudonym(value: str, needles: Needles) -> bool:

@@ -7,23 +7,24 @@ Two threads share a file, since what looks at the bytes does not hold the interp
 
 import os
 import struct
-from bisect import bisect_left
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pydicom
 from pydicom.dataset import FileDataset
-from pydicom.errors import InvalidDicomError
 from pydicom.pixels.utils import get_expected_length
 from pydicom.uid import RLELossless
 
 from anonymizer.gate.codestream_check import CodestreamCheck, Frames, RleCheck
-from anonymizer.gate.needles import Origin
-from anonymizer.gate.search import Search, in_codestreams, in_native_pixels
-from anonymizer.quiet import quiet_pydicom
+from anonymizer.gate.needles import Needles
+from anonymizer.gate.search import Search
+from anonymizer.quiet import FOREIGN, quiet_pydicom
 from appliance.errors import IdentityDoubt
 
 _BLOCK_BYTES = 1 << 19
@@ -35,13 +36,16 @@ _NEEDED = (
     *("PhotometricInterpretation", "ExtendedOffsetTable", "ExtendedOffsetTableLengths"),
 )
 
+_Places = npt.NDArray[np.integer[Any]]
+"""Offsets in the file, or lengths."""
+
 _UNREADABLE = "The pixels of the de-identified object cannot be read back."
 _ODD_END = "A frame of the de-identified object does not end where it should."
 _TABLE = "The offset table of the de-identified object is not right."
 _BEHIND = "There are bytes behind the pixels of the de-identified object."
 
 
-def check_pixels(path: Path, pixels: int, patterns: Mapping[bytes, Origin]) -> None:
+def check_pixels(path: Path, pixels: int, needles: Needles) -> None:
     """Check the pixels of a file, and that nothing follows them.
 
     Parameters
@@ -50,8 +54,8 @@ def check_pixels(path: Path, pixels: int, patterns: Mapping[bytes, Origin]) -> N
         A de-identified file.
     pixels
         Where its Pixel Data element starts.
-    patterns
-        What must not be found among the bytes, and where it comes from.
+    needles
+        What must not be found among the bytes.
 
     Raises
     ------
@@ -64,7 +68,7 @@ def check_pixels(path: Path, pixels: int, patterns: Mapping[bytes, Origin]) -> N
         if pixels == size:
             return
         data_set = _described(path)
-        pixel_bytes = _PixelBytes(file.fileno(), pixels, size, patterns)
+        pixel_bytes = _PixelBytes(file.fileno(), pixels, size, needles, needles.search())
         if data_set.file_meta.TransferSyntaxUID.is_encapsulated:
             pixel_bytes.check_items(data_set)
         else:
@@ -75,7 +79,7 @@ def _described(path: Path) -> FileDataset:
     try:
         with quiet_pydicom():
             return pydicom.dcmread(path, stop_before_pixels=True, specific_tags=list(_NEEDED))
-    except (InvalidDicomError, ValueError, TypeError, AttributeError, NotImplementedError) as error:
+    except FOREIGN as error:
         raise IdentityDoubt(_UNREADABLE) from error
 
 
@@ -87,7 +91,8 @@ class _PixelBytes:
     start: int
     size: int
     """Of the file, whose last bytes they are."""
-    patterns: Mapping[bytes, Origin]
+    needles: Needles
+    search: Search
 
     def check_native(self, data_set: FileDataset) -> None:
         """Check pixels that are stored as they are."""
@@ -99,11 +104,10 @@ class _PixelBytes:
         padding = os.pread(self.descriptor, 1, first + expected) if expected % 2 else b""
         if first + expected + len(padding) != self.size or padding.strip(b"\0"):
             raise IdentityDoubt(_BEHIND)
-        search = in_native_pixels(self.patterns)
-        cuts = [*range(first, self.size, _BLOCK_BYTES), self.size]
+        cuts = np.append(np.arange(first, self.size, _BLOCK_BYTES), self.size)
 
-        def check(cuts: Sequence[int], _first: int) -> None:
-            for _block in self._searched(search, cuts):
+        def check(cuts: _Places, _first: int) -> None:
+            for _block in self._searched(cuts, is_native=True):
                 pass
 
         _in_threads(check, cuts)
@@ -111,21 +115,20 @@ class _PixelBytes:
     def check_items(self, data_set: FileDataset) -> None:
         """Check pixels that are frames, each in an item (PS3.5 A.4)."""
         is_rle = data_set.file_meta.TransferSyntaxUID == RLELossless
-        search = in_native_pixels(self.patterns) if is_rle else in_codestreams(self.patterns)
         cuts, lengths = self._table(data_set)
 
-        def check(cuts: Sequence[int], number: int) -> None:
+        def check(cuts: _Places, number: int) -> None:
             check = RleCheck() if is_rle else CodestreamCheck()
-            for frames, bounds in self._searched(search, cuts):
+            for frames, bounds in self._searched(cuts, is_native=is_rle):
                 for start, end in pairwise(bounds):
                     length = _checked_item(frames, start, end, check)
-                    if lengths and lengths[number] != length:
+                    if len(lengths) and lengths[number] != length:
                         raise IdentityDoubt(_TABLE)
                     number += 1
 
         _in_threads(check, cuts)
 
-    def _table(self, data_set: FileDataset) -> tuple[Sequence[int], Sequence[int]]:
+    def _table(self, data_set: FileDataset) -> tuple[_Places, _Places]:
         """Give where the items start and the last ends; and codestream lengths, if listed."""
         place = self.start + _ELEMENT_HEAD_BYTES
         head = os.pread(self.descriptor, _ITEM_HEAD_BYTES, place)
@@ -144,27 +147,28 @@ class _PixelBytes:
             sound = len(basic) == 4 * count and not lengths
         if not sound:
             raise IdentityDoubt(_TABLE)
-        offsets = struct.unpack(f"<{count}{'Q' if extended else 'I'}", extended or basic)
+        offsets = np.frombuffer(extended or basic, "<u8" if extended else "<u4")
         first = place + _ITEM_HEAD_BYTES + len(basic)
-        cuts = [*(first + offset for offset in offsets), end]
-        if offsets[0] != 0 or any(two - one < _ITEM_HEAD_BYTES for one, two in pairwise(cuts)):
+        cuts = np.append(first + offsets.astype(np.int64), end)
+        if cuts[0] != first or np.any(np.diff(cuts) < _ITEM_HEAD_BYTES):
             raise IdentityDoubt(_TABLE)
-        return cuts, struct.unpack(f"<{len(lengths) // 8}Q", lengths)
+        return cuts, np.frombuffer(lengths, "<u8")
 
     def _searched(
-        self, search: Search, cuts: Sequence[int]
+        self, cuts: _Places, *, is_native: bool
     ) -> Iterator[tuple[Frames, Sequence[int]]]:
         """Read and search what lies between cuts, in blocks that overlap, so that none hides."""
-        scanner, overlap = search.scanner(), search.longest - 1
+        scanner, overlap = self.search.in_pixels(is_native=is_native), self.search.longest - 1
         frames = Frames(overlap + _BLOCK_BYTES)
         for first, last in _runs(cuts):
             base = max(self.start, cuts[first] - overlap)  # what is before has its own check
-            block = frames.room(cuts[last] - base)
+            block = frames.room(int(cuts[last]) - base)
             if os.preadv(self.descriptor, [block], base) != len(block):
                 raise IdentityDoubt(_UNREADABLE)
-            for pattern, _ in scanner.matches(block):
-                raise IdentityDoubt(self.patterns[pattern].sentence("the pixel data"))
-            yield frames, [cut - base for cut in cuts[first : last + 1]]
+            found = scanner.first(block)
+            if found is not None:
+                raise IdentityDoubt(self.needles.patterns[found].sentence("the pixel data"))
+            yield frames, (cuts[first : last + 1] - base).tolist()
 
 
 def _checked_item(frames: Frames, start: int, end: int, check: CodestreamCheck | RleCheck) -> int:
@@ -178,19 +182,19 @@ def _checked_item(frames: Frames, start: int, end: int, check: CodestreamCheck |
     return codestream_end - first
 
 
-def _runs(cuts: Sequence[int]) -> Iterator[tuple[int, int]]:
+def _runs(cuts: _Places) -> Iterator[tuple[int, int]]:
     """Group what lies between cuts into runs that fit a block; the longest alone may not."""
     first = 0
     while first < len(cuts) - 1:
-        last = bisect_left(cuts, cuts[first] + _BLOCK_BYTES + 1) - 1
+        last = int(np.searchsorted(cuts, cuts[first] + _BLOCK_BYTES, side="right")) - 1
         last = max(first + 1, last)
         yield first, last
         first = last
 
 
-def _in_threads(check: Callable[[Sequence[int], int], None], cuts: Sequence[int]) -> None:
+def _in_threads(check: Callable[[_Places, int], None], cuts: _Places) -> None:
     """Check what lies between cuts in two halves; told the cuts and the first one's number."""
-    middle = bisect_left(cuts, (cuts[0] + cuts[-1]) // 2)
+    middle = int(np.searchsorted(cuts, (cuts[0] + cuts[-1]) // 2))
     halves = [(cuts[: middle + 1], 0), (cuts[middle:], middle)]
     with ThreadPoolExecutor(_THREADS, "check") as threads:
         for checked in [threads.submit(check, *half) for half in halves]:

@@ -59,7 +59,7 @@ def check(path: Path, needles: Needles, profile: Profile) -> Judged:
         raise leftover(Check.BYTES, "the file name", origin)
     harmless = frozenset(judged.harmless) | vocabulary("terms") | {"removed"}
     check_header_bytes(path, output.pixels, needles, harmless)
-    check_pixels(path, output.pixels, needles.patterns)
+    check_pixels(path, output.pixels, needles)
     judged.counts[Check.BYTES] += 1
     return judged
 

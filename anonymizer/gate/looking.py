@@ -1,10 +1,12 @@
 """Looking for needles in one text of the output."""
 
 import re
+from collections.abc import Iterator
 
 from anonymizer.gate.sought import SHORTEST_SQUASHED, Needles, Origin
 from anonymizer.gate.spellings import compared, date_spellings, squashed, stands_alone, words_of
 
+_MOST_JOINED = 5
 _UID = re.compile(r"\d+(?:\.\d+)+")
 
 
@@ -38,10 +40,26 @@ def find_name_in(text: str, needles: Needles) -> Origin | None:
     return next(named, None) or _run_together(compared(text), needles, only_names=True)
 
 
+def find_patient_in(text: str, needles: Needles) -> Origin | None:
+    """Find the patient in a text that an option keeps: a number, the name, or two words of it."""
+    words = frozenset(words_of(text)) | frozenset(_joined(text))
+    for named, origin in needles.patients.items():
+        if len(named & words) >= min(2, len(named)):
+            return origin
+    return None
+
+
 def find_whole(text: str, needles: Needles) -> Origin | None:
     """Find a text that is a value of the input as a whole."""
     lowered = compared(text).strip(" \0")
     return needles.phrases.get(lowered) or needles.squashed.get(squashed(lowered))
+
+
+def _joined(text: str) -> Iterator[str]:
+    """Join neighbouring words of a text, as a value with separators is compared."""
+    words = words_of(text)
+    for count in range(2, _MOST_JOINED + 1):
+        yield from ("".join(words[one : one + count]) for one in range(len(words) - count + 1))
 
 
 def _word(lowered: str, needles: Needles) -> Origin | None:
@@ -83,9 +101,9 @@ def _is_longer(text: str, place: int, spelling: str) -> bool:
 
 def _run_together(lowered: str, needles: Needles, *, only_names: bool = False) -> Origin | None:
     plain = squashed(lowered)
-    if len(plain) < SHORTEST_SQUASHED:
-        return None
+    joined = frozenset(_joined(lowered))
     for needle, origin in needles.squashed.items():
-        if needle in plain and not (only_names and needle not in needles.names):
+        is_inside = needle in plain if len(needle) >= SHORTEST_SQUASHED else needle in joined
+        if is_inside and not (only_names and needle not in needles.names):
             return origin
     return None

@@ -19,6 +19,7 @@ from anonymizer.profile.decide import STAYS, Action, keyword
 from anonymizer.pseudonyms import Subject, is_registered
 from anonymizer.quiet import quiet_pydicom
 from anonymizer.rewrite.plan import Planned, walk
+from anonymizer.rewrite.values import is_term
 from appliance import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 
 __all__ = ["SHORTEST_IN_BYTES", "Needles", "Origin", "needles_of", "words_of"]
@@ -26,6 +27,8 @@ __all__ = ["SHORTEST_IN_BYTES", "Needles", "Origin", "needles_of", "words_of"]
 _OURS = frozenset((IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME))
 _CHARSET = 0x00080005
 _ICC_PROFILE = 0x00282000
+_PATIENT = frozenset((0x00100010, 0x00100020, 0x00101000, 0x00101001, 0x00101005))
+"""Names and numbers of the patient."""
 _AS_THEY_ARE = STAYS - {Action.CONSTANT, Action.RECURSE, Action.TREE}
 _DATES = frozenset(("DA", "DT"))
 _DIGITS = frozenset(("DS", "IS"))
@@ -176,10 +179,15 @@ Adder = Callable[[Needles, Element, Origin, Sequence[str]], None]
 
 
 def _add(needles: Needles, element: Element, origin: Origin, encodings: Sequence[str]) -> None:
-    is_term = element.vr == "CS" and not (element.tag >> 16) & 1  # of the standard, no text
     adder = _ADDERS.get(element.vr)
-    if element.value and adder is not None and not is_term:
+    if element.value and adder is not None and not _is_of_terms(element):
         adder(needles, element, origin, encodings)
+
+
+def _is_of_terms(element: Element) -> bool:
+    """Whether a value is nothing but terms that the standard defines, and so no text."""
+    is_public = element.vr == "CS" and not (element.tag >> 16) & 1
+    return is_public and all(map(is_term, element.value.split(b"\\")))
 
 
 def _add_numbers(needles: Needles, element: Element, origin: Origin, _: Sequence[str]) -> None:
@@ -201,6 +209,8 @@ def _add_texts(
         if _MEASURE.fullmatch(value) and not names_somebody:
             continue
         needles.add_text(value, origin, is_person=element.vr == "PN", is_name=names_somebody)
+        if element.tag in _PATIENT:
+            needles.add_patient(value, origin, is_person=element.vr == "PN")
         _add_uids(needles, value, origin)
     for value in decoded(element.value.strip(b" \0"), encodings):
         needles.add_raw(element.value.strip(b" \0"), value, origin)

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
+from anonymizer.gate.search import Search
 from anonymizer.gate.spellings import (
     compared,
     date_spellings,
@@ -17,6 +18,7 @@ from anonymizer.gate.spellings import (
     orders,
     spelled,
     squashed,
+    usual_orders,
     words_of,
     wrapped,
 )
@@ -87,6 +89,8 @@ class Needles:
     """Whole values of fewer than four characters."""
     numbers: dict[int, Origin] = field(default_factory=dict)
     """Whole values that are long numbers."""
+    patients: dict[frozenset[str], Origin] = field(default_factory=dict)
+    """Words of each name of the patient, and their numbers."""
     patterns: dict[bytes, Origin] = field(default_factory=dict)
     """What is sought among bytes: whole values of six bytes or more, in every encoding.
 
@@ -103,6 +107,14 @@ class Needles:
     """Paths of attributes that the input already lacks, though its IOD asks for them."""
     not_sought: Counter[str] = field(default_factory=Counter)
     """How many values are not sought everywhere, by the reason."""
+
+    _search: Search | None = field(default=None, compare=False, repr=False)
+
+    def search(self) -> Search:
+        """Give the patterns ready to be looked for; made once for all files of a slide."""
+        if self._search is None or len(self._search.spelled) != len(self.patterns):
+            self._search = Search(self.patterns)
+        return self._search
 
     def __len__(self) -> int:
         return len(self.uids) + len(self.dates) + len(self.phrases) + len(self.words)
@@ -128,13 +140,14 @@ class Needles:
         """Look for a UID."""
         if uid not in self.kept.uids and uid not in self.uids:
             self.uids[uid] = origin
-            self._add_pattern(uid, (uid,), origin, is_wrapped=False)
+            self._add_pattern(uid, (uid,), origin, is_wrapped=True)
 
     def add_date(self, date: Date, origin: Origin) -> None:
         """Look for a date, in every spelling."""
         if date not in self.kept.dates and date not in self.dates:
             self.dates[date] = origin
             self._add_pattern("".join(date), date_spellings(*date), origin, is_wrapped=False)
+            self._add_pattern("-".join(date), ("".join(date),), origin, is_wrapped=True)
 
     def add_text(
         self, text: str, origin: Origin, *, is_person: bool = False, is_name: bool = False
@@ -178,6 +191,14 @@ class Needles:
                 if is_person or (is_name and len(words) == 1) or any(map(str.isdigit, word)):
                     self.names.add(word)
 
+    def add_patient(self, text: str, origin: Origin, *, is_person: bool) -> None:
+        """Note a name or number of the patient, which not even a text that is kept may hold."""
+        words = frozenset(word for word in words_of(text) if len(word) > 1)
+        if is_person and words:
+            self.patients.setdefault(words, origin)
+        elif len(squashed(text)) >= SHORTEST_WORD:
+            self.patients.setdefault(frozenset((squashed(text),)), origin)
+
     def add_raw(self, value: bytes, text: str, origin: Origin) -> None:
         """Look for the bytes of a value as they are in the input, whatever they encode."""
         if len(value) >= SHORTEST_IN_BYTES and compared(text) not in self.kept.texts:
@@ -187,27 +208,28 @@ class Needles:
     def _add_spellings(self, text: str, origin: Origin, *, is_person: bool) -> None:
         for name in orders(text) if is_person else (text, *_LONG_NUMBER.findall(text)):
             plain = squashed(name)
-            if len(plain) >= SHORTEST_SQUASHED and plain not in self.kept.texts:
+            if len(plain) >= SHORTEST_WORD and plain not in self.kept.texts:
                 self.squashed.setdefault(plain, origin)
             if _LONG_NUMBER.fullmatch(plain):
                 self.numbers.setdefault(int(plain), origin)
-            self._add_pattern(name, spelled(name), origin, is_wrapped=True)
+            is_usual = not is_person or name in usual_orders(text)
+            self._add_pattern(name, spelled(name), origin, is_wrapped=is_usual)
 
     def _add_pattern(
         self, text: str, forms: Iterable[str], origin: Origin, *, is_wrapped: bool
     ) -> None:
-        plain = compared(text)
         if len(self.patterns) >= _MOST_SPELLED:
             self.not_sought["in other spellings among bytes, for there are very many"] += 1
             self.add_raw(text.encode("utf-8", "surrogatepass"), text, origin)
             return
-        for data in {data for form in forms for data in _cased(form[:_LONGEST_PATTERN])}:
-            if len(data) >= SHORTEST_IN_BYTES:
-                self.patterns.setdefault(data, origin)
-                self.texts.setdefault(data, plain)
-        whole = text[:_LONGEST_PATTERN].encode("utf-8", "surrogatepass")
-        if is_wrapped and len(whole) >= SHORTEST_IN_BYTES:
-            for data in wrapped(whole):
+        plain = compared(text)
+        found = {data for form in forms for data in _cased(form[:_LONGEST_PATTERN])}
+        if is_wrapped:
+            found.update(data for form in forms for data in encoded(form[:_LONGEST_PATTERN]))
+            whole = text[:_LONGEST_PATTERN].encode("utf-8", "surrogatepass")
+            found.update(wrapped(whole) if len(whole) >= SHORTEST_IN_BYTES else ())
+        for data in found:
+            if len(data) >= SHORTEST_IN_BYTES and len(plain) >= SHORTEST_WORD:
                 self.patterns.setdefault(data, origin)
                 self.texts.setdefault(data, plain)
 
@@ -227,14 +249,10 @@ def tells_enough(word: str) -> bool:
 
 
 def _cased(form: str) -> Iterator[bytes]:
-    """Encode a text, in several cases where the search heeds the case."""
-    if not tells_enough(form):
-        return
-    if form.isascii() and len(form) >= _SHORTEST_IN_ANY_CASE:
-        yield from encoded(form)
-        return
-    for cased in (form, form.lower(), form.upper(), form.title()):
-        yield from encoded(cased)
+    """Write a text in UTF-8, in several cases where the search heeds the case."""
+    heeded = not form.isascii() or len(form) < _SHORTEST_IN_ANY_CASE
+    for cased in (form, form.lower(), form.upper(), form.title()) if heeded else (form,):
+        yield cased.encode("utf-8", "surrogatepass")
 
 
 def is_harmless(text: str, harmless: Iterable[str]) -> bool:

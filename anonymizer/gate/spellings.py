@@ -92,6 +92,14 @@ def orders(name: str) -> frozenset[str]:
     return frozenset(found)
 
 
+def usual_orders(name: str) -> frozenset[str]:
+    """Give a person name as it is, its components, and the names in both orders."""
+    parts = [part.strip() for part in name.split("=", maxsplit=1)[0].split("^")]
+    family, given = (*parts, "", "")[:2]
+    groups = name.split("=")
+    return frozenset((name, *groups, family, given, f"{given} {family}", f"{family} {given}"))
+
+
 def _two_parts(family: str, given: str) -> Iterator[str]:
     for first, second in ((family, given), (given, family)):
         yield from (f"{first}{glue}{second}" for glue in ("", " ", "^", ", ", "_", ".", "-"))

@@ -57,6 +57,9 @@ def read_output(path: Path) -> Output:
     syntax = data_set.file_meta.TransferSyntaxUID
     if syntax.is_implicit_VR or not syntax.is_little_endian or syntax.is_deflated:
         raise ValueError
+    _, last = max(data_set.items(), key=lambda one: one[0])
+    if not isinstance(last, RawDataElement) or last.value_tell + last.length != pixels:
+        raise ValueError  # pydicom passes over what is too short to be an element
     return Output(
         path=path,
         preamble=data_set.preamble or b"",

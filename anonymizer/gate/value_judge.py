@@ -15,14 +15,15 @@ from anonymizer.gate.forms import (
     is_plain,
     is_pseudonym,
 )
-from anonymizer.gate.looking import find_in, find_name_in, find_whole
-from anonymizer.pixels.icc import is_reviewed
+from anonymizer.gate.looking import find_in, find_name_in, find_patient_in, find_whole
 from anonymizer.gate.readable import texts_in
 from anonymizer.gate.sought import Needles, Origin
 from anonymizer.gate.spellings import words_of
+from anonymizer.pixels.icc import is_reviewed
 from anonymizer.profile.decide import STAYS, Action, Decision, vocabulary
 from anonymizer.pseudonyms import is_registered
 from anonymizer.rewrite.content_rules import TEXT_VALUE, is_known_text
+from anonymizer.rewrite.values import is_term
 
 _UUID_ROOT = "2.25."
 _UUID_VERSION, _UUID_VARIANT = 8, 0b10
@@ -120,8 +121,10 @@ class ValueJudge:
         if value.endswith("Y") and int(value[:-1]) > _OLDEST_YEARS:
             raise fault(Check.AGE, place, f"is an age above {_OLDEST_YEARS}", "E.3.7")
 
-    def _term(self, place: str, _tag: int, value: str, decision: Decision) -> None:
+    def _term(self, place: str, tag: int, value: str, decision: Decision) -> None:
         words = words_of(value)
+        if not (tag >> 16) & 1 and value != "REMOVED" and not is_term(value.encode()):
+            raise fault(Check.TERM, place, "is no term of the standard", decision.rule)
         self._judged.saw(Check.TERM, words)
         if decision.action in BROUGHT_BY_TABLES or vocabulary("terms").issuperset(words):
             self._note_indistinct(words)
@@ -145,14 +148,13 @@ class ValueJudge:
             self._judged.saw(Check.TEXT)
             self._search(Check.TEXT, place, find_whole(value, needles))
         elif is_kept(value, needles):
+            self._search(Check.TEXT, place, find_patient_in(value, needles))
             self._judged.saw(Check.TEXT, words_of(value))
             self._note_indistinct(words_of(value))
-        elif decision.action in STAYS:
-            self._search(Check.TEXT, place, find_in(value, needles))
-            raise fault(Check.TEXT, place, "is a text that no option keeps", decision.rule)
         else:
-            self._judged.saw(Check.TEXT)
             self._search(Check.TEXT, place, find_in(value, needles))
+            what = "is a text that no option keeps and no table brings in"
+            raise fault(Check.TEXT, place, what, decision.rule)
 
     def _note_indistinct(self, words: list[str]) -> None:
         known = self._needles.words

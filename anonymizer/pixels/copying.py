@@ -7,6 +7,7 @@ frame that something must be taken out of is put together anew.
 import struct
 from array import array
 from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
 from typing import Protocol
 
 from anonymizer.pixels.items import ITEM, ITEM_HEAD_BYTES, Fragments
@@ -43,13 +44,12 @@ def copy_frames(
     """
     lengths = array("Q")
     masks = Masks()
-    ends = [*starts[1:], len(fragments)] if starts else []
     if len(starts) == len(fragments):
         for first, last in _runs(fragments):
             _copy_run(pipe, fragments[first:last], cleaner, lengths, masks)
             done(sum(fragments.lengths[first:last]))
         return lengths
-    for first, last in zip(starts, ends, strict=True):
+    for first, last in pairwise((*starts, len(fragments))):
         _copy_joined(pipe, fragments[first:last], cleaner, lengths)
         done(sum(fragments.lengths[first:last]))
     return lengths

@@ -5,10 +5,11 @@ native pixels come out in the length that the header says, without what was hidd
 """
 
 import struct
+from array import array
 from collections.abc import Callable, Sequence
-from itertools import accumulate
 from typing import BinaryIO
 
+import numpy as np
 from pydicom.uid import (
     HTJ2K,
     JPEG2000,
@@ -143,20 +144,21 @@ def _reserve_tables(file: BinaryIO, count: int, *, extended: bool) -> int:
     return file.tell()
 
 
-def _fill_tables(file: BinaryIO, place: int, lengths: Sequence[int], *, extended: bool) -> None:
-    steps = [8 + length + length % 2 for length in lengths]
-    offsets = [0, *accumulate(steps)][:-1]
+def _fill_tables(file: BinaryIO, place: int, lengths: "array[int]", *, extended: bool) -> None:
+    codestreams = np.frombuffer(lengths, np.uint64)
+    ends = np.cumsum(8 + codestreams + codestreams % 2, dtype=np.uint64)
+    offsets = np.concatenate((np.zeros(1, np.uint64), ends[:-1]))
     count, end = len(lengths), file.tell()
     if extended:
         head = 12  # tag, VR, reserved and length of the OV before each table
         pixels = place - 12 - 8
         file.seek(pixels - 8 * count)
-        file.write(struct.pack(f"<{count}Q", *lengths))
+        file.write(codestreams.astype("<u8").tobytes())
         file.seek(pixels - 8 * count - head - 8 * count)
-        file.write(struct.pack(f"<{count}Q", *offsets))
+        file.write(offsets.astype("<u8").tobytes())
     else:
         file.seek(place - 4 * count)
-        file.write(struct.pack(f"<{count}I", *offsets))
+        file.write(offsets.astype("<u4").tobytes())
     file.seek(end)
 
 

@@ -30,11 +30,8 @@ class _MainHeader:
     raw: bytes
     segments: tuple[bytes, ...]
     """What stays of it."""
-
-    @property
-    def is_clean(self) -> bool:
-        """Whether all of it stays."""
-        return sum(map(len, self.segments)) == len(self.raw)
+    is_clean: bool = False
+    """Whether all of it stays."""
 
 
 class Jpeg2000Cleaner:
@@ -42,13 +39,11 @@ class Jpeg2000Cleaner:
 
     def __init__(self) -> None:
         self._main = _MainHeader(raw=b"", segments=())
-        self._main_is_clean = True
 
     def clean(self, block: Block, start: int, end: int) -> int | bytes:
         """Clean a frame; see `codestream.Cleaner.clean`."""
         if not self._main.raw or not block.data.startswith(self._main.raw, start, end):
             self._main = _read_main_header(block, start, end)
-            self._main_is_clean = self._main.is_clean
         offset = start + len(self._main.raw)
         parts: list[bytes | memoryview] = []
         tiles_are_clean = True
@@ -59,7 +54,7 @@ class Jpeg2000Cleaner:
             offset = tile_end
         if not block.data.startswith(_EOC, offset, end):
             raise InvalidInstance(_DAMAGED)
-        if self._main_is_clean and tiles_are_clean:
+        if self._main.is_clean and tiles_are_clean:
             return offset + len(_EOC)
         main = self._main.segments
         if not tiles_are_clean:  # the lengths that TLM lists are no longer true; it is optional
@@ -99,7 +94,9 @@ def _read_main_header(block: Block, start: int, end: int) -> _MainHeader:
         if marker != _COM:
             segments.append(bytes(block.view[offset:segment_end]))
         offset = segment_end
-    return _MainHeader(raw=bytes(block.view[start:offset]), segments=tuple(segments))
+    is_clean = sum(map(len, segments)) == offset - start
+    raw = bytes(block.view[start:offset])
+    return _MainHeader(raw=raw, segments=tuple(segments), is_clean=is_clean)
 
 
 def _segment(block: Block, offset: int, end: int, allowed: frozenset[int]) -> tuple[int, int]:

@@ -54,6 +54,7 @@ __all__ = [
 ]
 
 
+_COLOR_SPACE = 0x00282002
 _CODE_SHAPE = Shape({0x00080100: Attribute(vr="SH", type="1C")})
 
 
@@ -214,7 +215,8 @@ def _decide(profile: Profile, tag: int, attribute: Attribute | None) -> Decision
 def _with_reviewed_profiles(decision: Decision, reviewed: tuple[str, ...], tag: int) -> Decision:
     """Let reviewed ICC profiles stay; then nothing can say for all of them what they are."""
     if decision.action is Action.SRGB:
-        return replace(decision, detail=" ".join(reviewed))
+        words = "a profile that was reviewed stays, any other becomes sRGB"
+        return replace(decision, detail=" ".join(reviewed), reason=words)
     if tag == _COLOR_SPACE:
         return replace(decision, action=Action.REMOVE, detail="")
     return decision

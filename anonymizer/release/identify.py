@@ -5,7 +5,7 @@ from contextlib import suppress
 from typing import Any, Final
 
 from anonymizer.pseudonyms import text_of
-from anonymizer.quiet import quiet_pydicom
+from anonymizer.quiet import FOREIGN, quiet_pydicom
 from anonymizer.release.opened import ReleaseKeys, open_identity, read_sealed
 from appliance.control import Command, Operator
 from appliance.errors import ForbiddenAction, IdentityDoubt, RejectedError
@@ -66,5 +66,5 @@ def _shown(sealed: bytes, slide_id: str, keys: ReleaseKeys, *, with_name: bool) 
         with quiet_pydicom():
             header = open_identity(sealed, slide_id=slide_id, keys=keys).dataset()
             return {name: text_of(header, keyword) for name, keyword in wanted.items()}
-    except (ValueError, TypeError, AttributeError, LookupError, NotImplementedError) as error:
+    except FOREIGN as error:
         raise IdentityDoubt("The identity of this slide cannot be read.") from error

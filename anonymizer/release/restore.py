@@ -13,6 +13,7 @@ from pydicom import Dataset
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import UID, ExplicitVRLittleEndian
 
+from anonymizer.pseudonyms import text_of
 from anonymizer.release.belonging import (
     Inverse,
     check_belongs,
@@ -20,6 +21,7 @@ from anonymizer.release.belonging import (
     values_of,
     walk,
 )
+from anonymizer.rewrite.values import shifted
 from appliance import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 
 _PATIENT_GROUP: Final = 0x0010
@@ -112,7 +114,7 @@ def restore(
         From the sealed identity of the slide (`belonging.inverse_of`).
     reported_at
         When the report was made (time zone aware): its content date. An argument, so that a
-        retry gives the same bytes.
+        retry gives the same bytes. What was de-identified itself gets its own dates back.
     own
         SOP Instance UIDs of all products of this slide, which keep theirs.
 
@@ -130,7 +132,10 @@ def restore(
     restored = copy.deepcopy(product)
     header = inverse.header
     _map_back(restored, inverse)
-    _date(restored, _local(reported_at, header))
+    if product.get("DeidentificationMethodCodeSequence"):
+        _move_back(restored, inverse.subject.shift_weeks)
+    else:
+        _date(restored, _local(reported_at, header))
     _copy_patient(restored, header)
     _copy(restored, header, _STUDY)
     if "ContainerIdentifier" in restored:
@@ -176,6 +181,19 @@ def _date(dataset: Dataset, moment: datetime) -> None:
         form = _TEMPORAL.get(element.VR)
         if form is not None and element.value:
             element.value = moment.strftime(form)
+
+
+def _move_back(dataset: Dataset, weeks: int) -> None:
+    """Undo the shift of dates, where there was one (PS3.15 E.3.6)."""
+    if text_of(dataset, "LongitudinalTemporalInformationModified") != "MODIFIED":
+        return
+    for element in walk(dataset):
+        if element.VR in {"DA", "DT"} and element.value:
+            moved = [
+                shifted(str(value).encode("ascii", "replace"), element.VR, -weeks)
+                for value in (element.value if element.VM > 1 else [element.value])
+            ]
+            element.value = "\\".join((one or b"").decode("ascii") for one in moved)
 
 
 def _local(moment: datetime, header: Dataset) -> datetime:

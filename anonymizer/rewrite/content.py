@@ -39,12 +39,10 @@ def content_items(
 ) -> tuple[ContentItem, ...]:
     """Decide about the items of the Content Sequence of an object."""
     decided = tuple(_decided(item, profile) for item in sequence)
-    while True:
-        places = dict(_places(decided, _ROOT, _ROOT))
-        settled = tuple(_settled(item, places) for item in decided)
-        if settled == decided:
-            return tuple(_pointed(item, places) for item in settled)
-        decided = settled
+    stays = dict(_places(decided, _ROOT, _ROOT))
+    settled = tuple(_settled(item, stays) for item in decided)
+    places = dict(_places(settled, _ROOT, _ROOT))
+    return tuple(_pointed(item, places) for item in settled)
 
 
 def _decided(item: Sequence[Element], profile: Profile) -> ContentItem:
@@ -61,17 +59,18 @@ def _decided(item: Sequence[Element], profile: Profile) -> ContentItem:
 def _places(
     tree: Sequence[ContentItem], before: Place, after: Place
 ) -> Iterator[tuple[Place, Place]]:
-    """Give where every item that stays was, and where it will be."""
+    """Give where every item that stays was, and where it will be; references count only."""
     yield before, after
     kept = 0
     for number, item in enumerate(tree, start=1):
         if item.dropped is None:
             kept += 1
-            yield from _places(item.children, (*before, number), (*after, kept))
+            if not _target(item):
+                yield from _places(item.children, (*before, number), (*after, kept))
 
 
 def _settled(item: ContentItem, places: Mapping[Place, Place]) -> ContentItem:
-    """Drop what refers to an item that goes."""
+    """Drop what refers to an item that goes, or to what is itself a reference."""
     target, dropped = _target(item), item.dropped
     if dropped is None and target and target not in places:
         dropped = gone("E.3.4", "refers to an item that goes")

@@ -117,7 +117,7 @@ def _obstacle(item: Sequence[Element], kind: str, *, is_named: bool) -> str:
     """Say why nobody can tell what an item holds; "" when somebody can."""
     if text(find(item, _RELATIONSHIP_TYPE)) not in _RELATIONSHIPS:
         return "its relationship is none of the standard"
-    if kind not in _NAMED | _UNNAMED and (kind or not find(item, TARGET)):
+    if (kind not in _NAMED | _UNNAMED and kind) or bool(kind) == bool(find(item, TARGET)):
         return "its value type may hold anything"
     if kind in _NAMED and not is_named:
         return "no table knows its name"

@@ -114,12 +114,13 @@ def _planned_children(
     element: Element, item: ContentItem, sequence: Attribute, profile: Profile, path: str
 ) -> Planned:
     tree = Decision(action=Action.TREE, rule="E.3.4", reason="cleaned item by item")
+    children = () if item.dropped else item.children  # what goes as a whole is not planned
     return Planned(
         element=element,
         attribute=sequence,
         decision=item.dropped or tree,
         path=f"{path}/{keyword(element.tag)}",
-        items=tuple(_planned_item(child, sequence, profile, path) for child in item.children),
+        items=tuple(_planned_item(child, sequence, profile, path) for child in children),
     )
 
 

@@ -8,9 +8,7 @@ from typing import Final, Literal
 from anonymizer.part10.elements import Header
 from anonymizer.sight.judging import seeds_of
 from anonymizer.sight.label import LABEL_SENTENCES, Agreement, Label, check_label, read_label
-from anonymizer.sight.look import look
 from anonymizer.sight.reading import Words
-from anonymizer.sight.removing import remove
 from anonymizer.sight.tesseract import find_tesseract
 from appliance.errors import IdentityDoubt
 from appliance.settings import Deidentify
@@ -111,6 +109,10 @@ class Sight:
         """
         if self.text_in_pixels == "off" or not (slides or others):
             return Seen()
+        # The decoders of these take memory that a run which reads nothing has no use for.
+        from anonymizer.sight.look import look
+        from anonymizer.sight.removing import remove
+
         seeds = seeds_of(header.elements for header in headers)
         first = look(slides, others, self.reader, seeds)
         if not first.sights:

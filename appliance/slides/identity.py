@@ -14,7 +14,7 @@ from typing import Final
 
 from pydicom import Dataset, dcmread
 from pydicom.dataset import FileMetaDataset
-from pydicom.errors import InvalidDicomError
+from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.uid import ExplicitVRLittleEndian
 
 from appliance.errors import IdentityDoubt, InvalidInstance
@@ -22,6 +22,11 @@ from appliance.errors import IdentityDoubt, InvalidInstance
 _MAGIC: Final = b"coverslip-identity-1\n"
 _LENGTH: Final = struct.Struct(">I")
 _META_GROUP: Final = 0x0002
+_FOREIGN: Final = (
+    BytesLengthException, ArithmeticError, AttributeError, LookupError, NotImplementedError,
+    TypeError, ValueError, struct.error,
+)  # fmt: skip
+"""What pydicom raises on damaged values."""
 
 _BULK: Final = frozenset(
     {
@@ -126,7 +131,7 @@ def identity_of(base: Dataset, headers: Sequence[Dataset]) -> SealedIdentity:
     """
     try:
         return _identity_of(base, headers)
-    except (ValueError, TypeError, AttributeError, LookupError, NotImplementedError) as error:
+    except _FOREIGN as error:
         raise InvalidInstance("The identity in a header of the slide cannot be read.") from error
 
 

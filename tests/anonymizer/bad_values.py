@@ -39,6 +39,11 @@ VALUES: list[Case] = [
     ("name as OB", "done", lambda: text(0x00100010, "OB", WORD)),
     ("name as SQ", "refused", lambda: spliced(raw(0x00100010, b"SQ", 10, WORD), at=0x00100010)),
     ("sequence as LO", "refused", lambda: spliced(raw(0x00400560, b"LO", 10, WORD), at=0x00400560)),
+    (
+        "issuer as numbers of odd bytes",
+        "refused",
+        lambda: spliced(raw(0x00400513, b"FD", 10, WORD), at=0x00400513),
+    ),
     ("rows as text", "refused", lambda: text(0x00280010, "LO", WORD)),
     ("frames as text", "refused", lambda: text(0x00280008, "IS", WORD)),
     ("a billion frames", "refused", lambda: text(0x00280008, "IS", b"1000000000")),

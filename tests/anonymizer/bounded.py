@@ -58,7 +58,7 @@ def _live(
         sys.stdout = sys.stderr = os.fdopen(1, "w", buffering=1)
         logging.basicConfig(level=logging.DEBUG, stream=sys.stderr, force=True)
         warnings.simplefilter("always")
-        gc.collect()
+        gc.freeze()  # what the parent made is looked at no more, and so not copied
         limit = _address_space_bytes() + memory_bytes
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
         used = int(sum(resource.getrusage(resource.RUSAGE_SELF)[:2]))

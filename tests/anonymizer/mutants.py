@@ -10,9 +10,13 @@ from anonymizer.part10.elements import LONG_VRS, SHORT_VRS, Element, encode
 from anonymizer.profile.iod import whole_slide_image
 from tests.anonymizer import planted, planted_frames
 from tests.anonymizer.planted import Canaries
+from tests.anonymizer.planted_iods import planted_object
 
 _WORD = Canaries().word()
 _LARGEST_BYTES = 600
+_COMPREHENSIVE_SR = "1.2.840.10008.5.1.4.1.1.88.33"
+_CONTENT, _CONCEPT_NAME = 0x0040A730, 0x0040A043
+_ITEMS = 8
 
 
 def _base() -> list[Element]:
@@ -102,9 +106,41 @@ def structured(draw: st.DrawFn) -> bytes:
         for number, one in enumerate(elements)
     ]
     pixels = made.pixels(Canaries())
-    if draw(st.booleans()):
+    native = made.syntax == planted_frames.EXPLICIT_LITTLE_ENDIAN
+    if not native and draw(st.booleans()):  # native ones that are cut go on with what is behind
         pixels = draw(damaged(pixels))
     return planted.content(b"".join(parts), pixels, canaries=Canaries(), syntax=made.syntax)
+
+
+def _report() -> list[Element]:
+    """A report with a small tree of content."""
+    every = {one.tag: one for one in planted_object(_COMPREHENSIVE_SR, Canaries())}
+    items = every[_CONTENT].items or ()
+    content = sorted(items, key=lambda item: len(encode(item)))[:_ITEMS]
+    small = [one for one in every.values() if len(encode([one])) < _LARGEST_BYTES]
+    name = every[_CONCEPT_NAME]
+    return planted.with_values(small, name, Element(_CONTENT, "SQ", items=tuple(content)))
+
+
+def _report_bytes(data_set: bytes) -> bytes:
+    return planted.content(data_set, b"", syntax=planted_frames.EXPLICIT_LITTLE_ENDIAN)
+
+
+REPORT = _report()
+REPORT_BYTES = _report_bytes(encode(REPORT))
+
+
+@st.composite
+def reports(draw: st.DrawFn) -> bytes:
+    """A structured report of which some elements, or some bytes, are not as they should be."""
+    if draw(st.booleans()):
+        return draw(damaged(REPORT_BYTES))
+    chosen = draw(st.lists(st.integers(0, len(REPORT) - 1), max_size=5, unique=True))
+    parts = [
+        draw(_element(one)) if number in chosen else encode([one])
+        for number, one in enumerate(REPORT)
+    ]
+    return _report_bytes(b"".join(parts))
 
 
 WHOLE = planted.content(

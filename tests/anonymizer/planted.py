@@ -291,11 +291,13 @@ def encapsulated(frames: list[bytes]) -> bytes:
     return start + fragments + b"\xfe\xff\xdd\xe0" + bytes(4)
 
 
-def planted_slide(folder: Path, canaries: Canaries) -> list[Path]:
-    """Two levels, a label and an overview of one slide, canaries everywhere."""
+def planted_slide(
+    folder: Path, canaries: Canaries, base: list[Element] | None = None
+) -> list[Path]:
+    """Two levels and a label of one slide, canaries everywhere or in the attributes given."""
     folder.mkdir(parents=True, exist_ok=True)
     made = []
-    base = volume(canaries)
+    base = base or volume(canaries)
     for number, (tiles, flavor) in enumerate(((2, "VOLUME"), (1, "VOLUME"), (1, "LABEL"))):
         elements = sibling(base, canaries, tiles, flavor)
         frames = [noted(jpeg(seed), canaries) for seed in range(tiles * tiles)]

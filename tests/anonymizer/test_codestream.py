@@ -3,13 +3,17 @@ import struct
 
 import cv2
 import numpy as np
+import pydicom
 import pytest
 import simplejpeg
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
+from pydicom.encaps import generate_frames
 
-from anonymizer.pixels.codestream import strip
+from anonymizer.pixels.codestream import Cleaner, strip
+from anonymizer.pixels.markers import JPEG, JPEG_2000, JPEG_LS, Block, Masks
+from anonymizer.pixels.rle import RleCleaner
 from appliance.errors import InvalidInstance
 
 NOTE = b"CANARY^NOTE"
@@ -166,10 +170,106 @@ def test_several_tiles_keep_their_pixels():
     assert np.array_equal(decoded(strip(frame)), decoded(frame))
 
 
+def rle_frame(*segments):
+    """A frame of segments that stand one behind the other."""
+    ends = np.cumsum([64, *map(len, segments)])
+    offsets = [*ends[:-1], *[0] * (15 - len(segments))]
+    return struct.pack("<16I", len(segments), *offsets) + b"".join(segments)
+
+
+def clean_rle(frame, plane_bytes=10):
+    return RleCleaner(plane_bytes).clean(Block(frame), 0, len(frame))
+
+
+LITERAL = bytes([9, *range(10)])
+RUN = bytes([256 - 9, 7])
+
+
+@pytest.mark.parametrize("segments", [(LITERAL,), (RUN, RUN, RUN), (LITERAL + b"\0", RUN)])
+def test_an_rle_frame_stays_whole(segments):
+    frame = rle_frame(*segments)
+    assert clean_rle(frame) == len(frame)
+
+
+@pytest.mark.parametrize(
+    "segments",
+    [
+        (LITERAL + NOTE,),
+        (RUN + NOTE, LITERAL),
+        (RUN, LITERAL + b"\0\0"),
+        (RUN, LITERAL + b"A"),
+        (LITERAL[:-1],),
+        (b"",),
+    ],
+)
+def test_bytes_between_or_behind_the_segments_of_an_rle_frame_are_refused(segments):
+    with pytest.raises(InvalidInstance):
+        clean_rle(rle_frame(*segments))
+
+
 def test_an_rle_header_with_spare_offsets_is_refused():
-    good = struct.pack("<16I", 1, 64, *[0] * 14) + b"\0\1"
-    assert check_rle(good) == good
     with pytest.raises(InvalidInstance):
-        check_rle(struct.pack("<16I", 1, 64, *[0x454E414A] * 14) + b"\0\1")
+        clean_rle(struct.pack("<16I", 1, 64, *[0x454E414A] * 14) + LITERAL)
     with pytest.raises(InvalidInstance):
-        check_rle(b"short")
+        clean_rle(b"short")
+
+
+def test_an_rle_frame_that_claims_a_gigantic_plane_costs_nothing():
+    with pytest.raises(InvalidInstance):
+        clean_rle(rle_frame(RUN), plane_bytes=65535 * 65535)
+
+
+STUFFED = st.lists(
+    st.sampled_from([b"\xff\x00", b"\xff\xd3", b"\xff\x7f", b"ab", b"\x00", b"\xfe", b"\xd9"])
+)
+
+
+@given(STUFFED, st.sampled_from([JPEG, JPEG_LS, JPEG_2000]), st.integers(0xC0, 0xFE))
+def test_the_first_marker_is_the_one_that_a_plain_search_finds(parts, stuffing, marker):
+    data = b"".join(parts) + bytes([0xFF, marker]) + b"behind"
+    expected = next(
+        (
+            place
+            for place in range(len(data) - 1)
+            if data[place] == 0xFF
+            and data[place + 1] >= stuffing.least
+            and data[place + 1] not in stuffing.passed_over
+        ),
+        None,
+    )
+    block = Block(bytearray(data) + b"\xff\xd9", len(data))
+    if expected is None:
+        with pytest.raises(InvalidInstance, match="ends before"):
+            block.next_marker(0, len(data), stuffing)
+    else:
+        assert block.next_marker(0, len(data), stuffing) == expected
+
+
+def test_memory_that_is_used_again_holds_no_marker_of_a_block_before():
+    masks = Masks()
+    first = Block(b"ab\xff\xd9" * 100, masks=masks)
+    assert first.next_marker(0, 400, JPEG) == 2
+    second = Block(b"ab\xff\x00" * 99 + b"\xff\xd9", masks=masks)
+    assert second.next_marker(0, 398, JPEG) == 396
+
+
+def test_the_note_of_one_frame_does_not_spare_that_of_the_next():
+    plain, noted = JPEGS["baseline"], JPEGS["baseline"][:2] + segment(0xFE, NOTE)
+    noted += JPEGS["baseline"][2:]
+    cleaner, frames = Cleaner(), (plain, noted, strip(plain), noted, JPEGS["progressive"], noted)
+    for frame in frames:
+        cleaned = cleaner.clean(Block(frame), 0, len(frame))
+        assert (frame[:cleaned] if isinstance(cleaned, int) else cleaned) == strip(frame)
+
+
+@pytest.mark.parametrize("kind", ["jls", "htj2k"])
+def test_other_formats_keep_their_pixels_without_their_notes(shared_data, kind):
+    name = {"jls": "cmu_half_jpegls_lossless", "htj2k": "cmu_half_htj2k_lossless"}[kind]
+    path = shared_data / "dicom_converted" / name / "volume_l3.dcm"
+    made = pydicom.dcmread(path)
+    for frame in generate_frames(made.PixelData, number_of_frames=int(made.NumberOfFrames)):
+        comment = segment(0x64 if kind == "htj2k" else 0xFE, b"\0\1" + NOTE)
+        start = 2 if kind == "jls" else frame.index(b"\xff\x52")
+        noted = frame[:start] + comment + frame[start:] + NOTE
+        assert strip(noted) == strip(frame)
+        assert NOTE not in strip(noted)

@@ -1,18 +1,21 @@
 """Content trees of reports: an allow-list of items, in a tree that stays valid."""
 
+import itertools
 import struct
 from functools import cache
 from io import BytesIO
 
 import highdicom as hd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from pydicom import dcmread
 from pydicom.sr.codedict import codes
 
 from anonymizer.deidentify.deidentify import deidentify_slide
 from anonymizer.deidentify.method import Method
 from anonymizer.part10.elements import Element, find, items, text
-from anonymizer.profile.decide import Profile
+from anonymizer.profile.decide import Action, Profile
 from anonymizer.profile.iod import iod_of
 from anonymizer.profile.options import check_options
 from anonymizer.pseudonyms import Pseudonyms, Subject
@@ -243,6 +246,60 @@ def test_references_between_items_follow_the_items_and_go_with_them():
     ]
 
 
+def places(tree, before=(1,)):
+    """Every item of a tree by its place."""
+    for number, one in enumerate(tree, start=1):
+        yield (*before, number), one
+        yield from places(items(one, TREE), (*before, number))
+
+
+def target(one):
+    value = find(one, TARGET)
+    return struct.unpack(f"<{len(value) // 4}I", value)
+
+
+trees = st.recursive(
+    st.tuples(st.booleans(), st.just(())),
+    lambda inner: st.tuples(st.booleans(), st.lists(inner, max_size=4)),
+    max_leaves=12,
+)
+
+
+def grown(tree, numbers):
+    """An item with a number of its own that stays, or goes; and what is below it."""
+    stays, children = tree
+    name = TRACKING if stays else COMMENT
+    made = item("TEXT", name, valued(TEXT, str(next(numbers))))
+    below = [grown(child, numbers) for child in children]
+    return (*made, Element(TREE, "SQ", items=tuple(below))) if below else made
+
+
+@given(st.lists(trees, min_size=1, max_size=4), st.data())
+@settings(max_examples=60, deadline=None, derandomize=True)
+def test_a_reference_that_is_left_names_the_item_that_it_named_before(shapes, data):
+    numbers = itertools.count(1)
+    tree = [grown(shape, numbers) for shape in shapes]
+    before = dict(places(tree))
+    named = data.draw(st.lists(st.sampled_from(sorted(before)), max_size=5))
+    position = data.draw(st.integers(0, len(tree)))
+    moved = {
+        place: (1, place[1] + (len(named) if place[1] > position else 0), *place[2:])
+        for place in before
+    }
+    pointing = [reference(*moved[place]) for place in named]
+    after = dict(places(cleaned(*tree[:position], *pointing, *tree[position:])))
+    alive = {value_of(one, TEXT) for one in after.values() if not target(one)}
+    expected = [value_of(before[place], TEXT) for place in named]
+    found = [value_of(after[target(one)], TEXT) for one in after.values() if target(one)]
+    assert found == [number for number in expected if number in alive]
+
+
+def test_references_to_references_go_whatever_their_number():
+    finding = item("CODE", FINDING, coded("85756007", "SCT"))
+    chain = [reference(1, number) for number in range(3, 5003)]
+    assert cleaned(finding, *chain) == cleaned(finding)
+
+
 def test_a_container_that_is_left_without_items_has_no_sequence():
     comment = item("TEXT", COMMENT, valued(TEXT, "Mrs. Doe"))
     [made] = cleaned(item("CONTAINER", ("126010", "DCM"), children=(comment,)))
@@ -318,3 +375,25 @@ def test_a_report_of_tid_1500_keeps_what_the_template_requires(tmp_path):
     assert group.get_measurements()[0].value == 1.5
     assert made.ContentTemplateSequence[0].TemplateIdentifier == "1500"
     assert dcmread(BytesIO(content)).ContentSequence[0].RelationshipType
+
+
+def test_the_gate_looks_for_everything_in_a_part_of_the_tree_that_goes():
+    """A date below an item that goes is not known as one that moved, but sought as a stranger."""
+    child = item("DATE", ("111060", "DCM"), valued(DATE, "20250310"))
+    gone = item("TEXT", COMMENT, valued(TEXT, "Mrs. Doe"), children=(child,))
+    shape = iod_of("1.2.840.10008.5.1.4.1.1.88.34")
+    planned = plan((Element(TREE, "SQ", items=(gone,)),), shape, Profile())
+    [[*elements]] = planned[0].items
+    assert {one.decision.action for one in elements} == {Action.REMOVE}
+    assert [one.items for one in elements if one.element.tag == TREE] == [()]
+
+
+def test_what_an_option_keeps_of_the_content_passes_the_gate(tmp_path):
+    options = check_options(["retain_device_identity", "retain_institution_identity"])
+    method = Method(pseudonyms=PSEUDONYMS, profile=Profile(options=options))
+    save(full_report(), tmp_path / "in.dcm")
+    (tmp_path / "out").mkdir()
+    deidentify_slide([tmp_path / "in.dcm"], tmp_path / "out", method)
+    content = (tmp_path / "out" / "sr-00.dcm").read_bytes()
+    assert b"Wombat Hospital" in content
+    assert b"Wombat^Will" not in content

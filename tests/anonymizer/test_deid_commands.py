@@ -1,6 +1,7 @@
 import argparse
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,7 +18,6 @@ from appliance.synthetic.dicom import write_slide
 from appliance.synthetic.identity import SlideIdentity
 from appliance.synthetic.plan import SlidePlan
 from tests.anonymizer import planted
-from tests.anonymizer.planted import Canaries
 
 
 @pytest.fixture
@@ -46,21 +46,22 @@ def coverslip(*arguments, settings=None):
 
 
 @pytest.fixture(scope="module")
-def scan(tmp_path_factory):
-    """The smallest level of a generated slide."""
+def slide(tmp_path_factory):
+    """Three levels, label, overview and thumbnail of a generated slide."""
     folder = tmp_path_factory.mktemp("scan")
-    write_slide(folder, SlidePlan.tiny(), SlideIdentity.canary(planted.WORD))
-    return folder / "volume-2.dcm"
+    plan = SlidePlan.of_size(600, 800, seed=1, kinds=())
+    write_slide(folder, plan, SlideIdentity.canary(planted.WORD))
+    return folder
 
 
 @pytest.fixture
-def scans(tmp_path, scan):
+def scans(tmp_path, slide):
     """Writes so many small slides of one study, a container each."""
 
     def write(count):
         folder = tmp_path / "in"
         folder.mkdir()
-        data_set = pydicom.dcmread(scan)
+        data_set = pydicom.dcmread(slide / "volume-2.dcm")
         for number in range(count):
             data_set.ContainerIdentifier = f"{planted.WORD}CONTAINER{number}"
             data_set.SOPInstanceUID = f"{planted.UID_ROOT}8.{number}"
@@ -82,8 +83,8 @@ def content_of(folder):
     }
 
 
-def test_a_folder_of_slides_becomes_one_folder_a_slide(tmp_path, settings, capsys):
-    planted.planted_slide(tmp_path / "in" / "one", Canaries())
+def test_a_folder_of_slides_becomes_one_folder_a_slide(tmp_path, settings, capsys, slide):
+    shutil.copytree(slide, tmp_path / "in" / "one")
     (tmp_path / "in" / "notes.txt").write_text("no DICOM")
     code = coverslip(
         "deidentify", tmp_path / "in", tmp_path / "out",
@@ -92,21 +93,19 @@ def test_a_folder_of_slides_becomes_one_folder_a_slide(tmp_path, settings, capsy
     folders = list((tmp_path / "out").iterdir())
     assert code == EXIT_REFUSED
     assert len(folders) == 1
-    assert sorted(path.name for path in folders[0].iterdir()) == ["volume-00.dcm", "volume-01.dcm"]
+    assert {path.name for path in folders[0].iterdir()} == {f"volume-0{n}.dcm" for n in range(3)}
     assert json.loads((tmp_path / "report.json").read_text())["key_id"]
     printed = capsys.readouterr().out
-    assert "2 images kept, 1 left out" in printed
+    assert "3 images kept, 3 left out" in printed
     assert "1 file(s) refused (number 1 by name): The file is not a DICOM file." in printed
     assert "In all: 1 done, 1 refused." in printed
     assert "invalid-instance: Send the object again" in printed
     assert planted.WORD not in printed
 
 
-def test_a_single_file_can_be_de_identified(tmp_path, settings):
-    source = planted.write(
-        tmp_path / "one.dcm", planted.volume(Canaries()), [planted.jpeg(n) for n in range(4)]
-    )
-    assert coverslip("deidentify", source, tmp_path / "out", settings=settings) == 0
+def test_a_single_file_can_be_de_identified(tmp_path, settings, slide):
+    arguments = ("deidentify", slide / "volume-0.dcm", tmp_path / "out")
+    assert coverslip(*arguments, settings=settings) == 0
 
 
 def test_several_processes_write_what_one_writes_and_no_name_or_time_of_the_input(
@@ -174,7 +173,7 @@ def test_a_stopped_run_leaves_no_half_slide_and_can_be_run_again(tmp_path, setti
     assert not [path for path in made if path.name.startswith(".")]
     assert all((path / "volume-00.dcm").is_file() for path in made)
     times = {path: path.stat().st_ino for path in made}
-    assert coverslip(*arguments, settings=settings) == 0
+    assert coverslip(*arguments[:3], "--jobs", 1, settings=settings) == 0
     assert len(list(target.iterdir())) == 8
     assert {path: path.stat().st_ino for path in made} == times
 
@@ -212,23 +211,30 @@ def test_a_bug_is_told_by_kind_and_place_and_never_by_its_words(capsys):
     assert planted.WORD not in captured.out + captured.err + died.how
 
 
-def test_a_dry_run_tells_of_every_attribute_and_writes_nothing(tmp_path, settings, capsys):
-    planted.planted_slide(tmp_path / "in", Canaries())
-    code = coverslip(
-        "deidentify", tmp_path / "in", tmp_path / "out", "--dry-run",
-        "--report", tmp_path / "report.json", settings=settings,
-    )  # fmt: skip
-    assert code == 0
+def test_on_a_terminal_one_bar_stands_for_all_slides(capsys, monkeypatch):
+    from anonymizer.deidentify.commands import _Progress
+
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    progress = _Progress()
+    progress(0, 4, 0.1)
+    progress(1, 4, 0.5)
+    progress.end()
+    told = capsys.readouterr().err
+    assert told.endswith(f"\r[{'#' * 15}{' ' * 15}]  50%  1 of 4 slides\n")
+    assert told.count("\r") == 2
+
+
+def test_a_dry_run_tells_of_every_attribute_and_writes_nothing(tmp_path, settings, capsys, slide):
+    arguments = ("deidentify", slide, tmp_path / "out", "--report", tmp_path / "report.json")
+    assert coverslip(*arguments, "--dry-run", settings=settings) == 0
     assert not (tmp_path / "out").exists()
-    assert "2 images would be kept, 1 left out" in capsys.readouterr().out
+    assert "3 images would be kept, 3 left out" in capsys.readouterr().out
     planned = json.loads((tmp_path / "report.json").read_text())
-    assert coverslip(
-        "deidentify", tmp_path / "in", tmp_path / "out",
-        "--report", tmp_path / "done.json", settings=settings,
-    ) == 0  # fmt: skip
-    done = json.loads((tmp_path / "done.json").read_text())
+    assert coverslip(*arguments, settings=settings) == 0
+    done = json.loads((tmp_path / "report.json").read_text())
     assert planned["images"] == done["images"]
-    assert len(done["images"][0]["steps"]) > 500
+    assert planned["dropped"] == done["dropped"]
+    assert len(done["images"][0]["steps"]) > 80
 
 
 def test_a_dicomdir_is_not_passed_on(tmp_path, settings, scans):

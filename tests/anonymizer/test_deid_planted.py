@@ -15,6 +15,7 @@ from anonymizer.deidentify.report import REPORT_NAME, write_report
 from anonymizer.part10.elements import Element, encode
 from anonymizer.profile.iod import Shape, whole_slide_image
 from anonymizer.pseudonyms import Pseudonyms
+from anonymizer.rewrite import values
 from appliance.errors import RejectedError
 from tests.anonymizer import planted, planted_frames
 from tests.anonymizer.planted import Canaries
@@ -66,6 +67,21 @@ def test_every_attribute_of_the_iod_is_planted():
     texts = sum(kinds[vr] for vr in planted.TEXTS)
     assert canaries.words >= texts + kinds["OB"] + kinds["OW"]
     assert canaries.uids == kinds["UI"]
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (b"DOE JANE", None),
+        (b"MRN7731650", None),
+        (b"ORIGINAL\\PRIMARY\\VOLUME\\DOE JANE", b"ORIGINAL\\PRIMARY\\VOLUME\\REMOVED"),
+        (b"ORIGINAL\\PRIMARY\\VOLUME\\NONE", b"ORIGINAL\\PRIMARY\\VOLUME\\NONE"),
+        (b"YBR_FULL_422", b"YBR_FULL_422"),
+        (b"", b""),
+    ],
+)
+def test_a_code_string_that_stays_is_a_term_of_the_standard(before, after):
+    assert values.kept(before, "CS") == after
 
 
 @pytest.mark.parametrize("name", FORMATS)

@@ -12,7 +12,7 @@ from anonymizer.deidentify.method import Method
 from anonymizer.deidentify.report import REPORT_NAME, write_report
 from anonymizer.part10.elements import Element
 from anonymizer.pseudonyms import Pseudonyms
-from tests.anonymizer import planted, sparse
+from tests.anonymizer import mutants, planted, sparse
 from tests.anonymizer.bounded import bounded
 from tests.anonymizer.planted import Canaries
 
@@ -31,7 +31,8 @@ def written(files, output, method=METHOD):
 
 @pytest.fixture(scope="module")
 def slide(tmp_path_factory):
-    return planted.planted_slide(tmp_path_factory.mktemp("stable") / "in", Canaries())
+    folder, canaries = tmp_path_factory.mktemp("stable") / "in", Canaries()
+    return planted.planted_slide(folder, canaries, mutants.BASE)
 
 
 @pytest.fixture(scope="module")

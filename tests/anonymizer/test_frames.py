@@ -1,6 +1,9 @@
 """Every way in which slides store their pixels comes out right, and nothing else with it."""
 
 import struct
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pydicom
@@ -15,6 +18,7 @@ from pydicom.uid import (
 
 from anonymizer.deidentify.deidentify import deidentify_slide
 from anonymizer.deidentify.method import Method
+from anonymizer.pixels import copying, pipe
 from anonymizer.pixels.codestream import strip
 from anonymizer.pseudonyms import Pseudonyms
 from appliance.errors import InvalidInstance
@@ -130,6 +134,96 @@ def test_an_extended_offset_table_is_made_anew(tmp_path, jpegs):
     for frame, offset, length in zip(jpegs, offsets, lengths, strict=True):
         start = first + offset
         assert result.PixelData[start : start + length] == strip(frame)
+
+
+@pytest.mark.parametrize("behind", [b"", NOTE, b"\0\0", b"\xff\xd9"])
+@pytest.mark.parametrize("stripped", [True, False])
+def test_what_stands_behind_a_frame_goes_and_its_neighbours_stay(tmp_path, jpegs, behind, stripped):
+    frames = [strip(frame) if stripped else frame for frame in jpegs]
+    frames[1] += behind
+    made = header("YBR_FULL_422")
+    made.PixelData = encapsulate(frames)
+    result = deidentified(write(tmp_path / "in.dcm", made, JPEGBaseline8Bit), tmp_path)
+    assert frames_of(result) == [strip(frame) for frame in jpegs]
+    assert NOTE not in result.PixelData
+
+
+def test_clean_frames_come_out_byte_for_byte(tmp_path, jpegs):
+    made = header("YBR_FULL_422")
+    made.PixelData = encapsulate([strip(frame) for frame in jpegs])
+    result = deidentified(write(tmp_path / "in.dcm", made, JPEGBaseline8Bit), tmp_path)
+    assert result.PixelData == made.PixelData
+
+
+@pytest.mark.parametrize("table", [(0, 0, 0, 0), (0, 5, 9, 99), (4, 8, 12, 16)])
+def test_a_wrong_offset_table_is_not_believed_when_every_frame_has_a_fragment(
+    tmp_path, jpegs, table
+):
+    made = header("YBR_FULL_422")
+    good = encapsulate(jpegs)
+    made.PixelData = good[:8] + struct.pack("<4I", *table) + good[24:]
+    result = deidentified(write(tmp_path / "in.dcm", made, JPEGBaseline8Bit), tmp_path)
+    assert frames_of(result) == [strip(frame) for frame in jpegs]
+
+
+def test_bytes_between_the_fragments_are_refused(tmp_path, jpegs):
+    made = header("YBR_FULL_422")
+    good = encapsulate(jpegs)
+    second = struct.unpack_from("<I", good, 12)[0] + 24
+    made.PixelData = good[:second] + NOTE + good[second:]
+    with pytest.raises(InvalidInstance, match="damaged"):
+        deidentified(write(tmp_path / "in.dcm", made, JPEGBaseline8Bit), tmp_path)
+
+
+def test_frames_larger_than_a_block_and_many_small_ones_come_out_right(
+    tmp_path, jpegs, monkeypatch
+):
+    size = len(jpegs[0])
+    for block_bytes in (64, size - 20, size + 8, 2 * size):
+        monkeypatch.setattr(copying, "BLOCK_BYTES", block_bytes)
+        monkeypatch.setattr(pipe, "BLOCK_BYTES", block_bytes)
+        folder = tmp_path / str(block_bytes)
+        folder.mkdir()
+        made = header("YBR_FULL_422")
+        made.PixelData = encapsulate(jpegs)
+        result = deidentified(write(folder / "in.dcm", made, JPEGBaseline8Bit), folder)
+        assert frames_of(result) == [strip(frame) for frame in jpegs]
+
+
+_CHILD = """
+import resource, sys
+from pathlib import Path
+from anonymizer.deidentify.deidentify import deidentify_slide
+from anonymizer.deidentify.method import Method
+from anonymizer.pseudonyms import Pseudonyms
+method = Method(pseudonyms=Pseudonyms(bytes(range(32))))
+for name in sys.argv[1:]:
+    out = Path(name).with_suffix("")
+    out.mkdir()
+    deidentify_slide([Path(name)], out, method)
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+"""
+
+
+def test_memory_does_not_grow_with_the_instance(tmp_path, jpegs):
+    names = []
+    for number, count in enumerate((100, 100_000)):
+        made = header("YBR_FULL_422")
+        made.NumberOfFrames = count
+        made.TotalPixelMatrixColumns = SIDE_PX * count // 100
+        made.TotalPixelMatrixRows = SIDE_PX * 100
+        frames = [strip(frame) for frame in jpegs]
+        padded = [frame[:2] + b"\xff\xfe\x03\xe8" + bytes(998) + frame[2:] for frame in frames]
+        made.PixelData = encapsulate([padded[n % 4] for n in range(count)], has_bot=False)
+        path = write(tmp_path / f"{number}.dcm", made, JPEGBaseline8Bit)
+        names.append(str(path))
+    assert Path(names[1]).stat().st_size > 150 << 20
+    ended = subprocess.run(
+        [sys.executable, "-c", _CHILD, *names], capture_output=True, text=True, check=True
+    )
+    small_mib, large_mib = map(int, ended.stdout.split())
+    assert large_mib - small_mib < 40
+    assert (tmp_path / "1" / "volume-00.dcm").stat().st_size < 150 << 20
 
 
 def test_rle_frames_are_copied(tmp_path):

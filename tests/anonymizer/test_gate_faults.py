@@ -77,6 +77,17 @@ def stained_by(data_set):
     step.SpecimenPreparationStepContentItemSequence[0].TextValue = "Leila Kowalska"
 
 
+def noted_in_a_step(data_set):
+    step = data_set.SpecimenDescriptionSequence[0].SpecimenPreparationSequence[3]
+    step.SpecimenPreparationStepContentItemSequence[0].TextValue = "two fragments"
+
+
+def named_by_a_code_alone(data_set):
+    item = pydicom.Dataset()
+    item.CodeValue = "Jane"
+    data_set.ContainerTypeCodeSequence = [item]
+
+
 def a_day_later(data_set):
     day = data_set.ContentDate
     data_set.ContentDate = day[:7] + ("1" if day[7] != "1" else "2")
@@ -195,6 +206,8 @@ FAULTS = {
         f"{SPECIMEN}/SpecimenIdentifier",
     ),
     "the name of the patient in a preparation step": (stained_by, "text", "TextValue"),
+    "a text of nobody in a preparation step": (noted_in_a_step, "text", "TextValue"),
+    "a code without a meaning": (named_by_a_code_alone, "text", "ContainerTypeCodeSequence"),
     "a maker that no vocabulary knows": (setting(Manufacturer="Northmere"), "rule", "Manufacturer"),
     "a model with a serial number": (
         setting(ManufacturerModelName="Scanner SN-222452"),
@@ -218,7 +231,7 @@ FAULTS = {
         f"{OPTICAL}/ColorSpace",
     ),
     "another ICC profile": (
-        inside(OPTICAL, setting(ICCProfile=b"scanner profile.")),
+        inside(OPTICAL, setting(ICCProfile=bytes(range(1, 17)))),
         "binary",
         f"{OPTICAL}/ICCProfile",
     ),
@@ -274,6 +287,22 @@ def test_a_planted_fault_is_seen_and_no_value_told(slide, tmp_path, change, kind
     assert "rule " in sentence
     assert place in sentence
     assert not [word for word in TOLD if word in sentence.lower()]
+
+
+@pytest.mark.parametrize(
+    ("fault", "origin"),
+    [
+        (setting(PatientName=NAME), "PatientName"),
+        (setting(AccessionNumber=IDENTITY.accession_number), "AccessionNumber"),
+        (setting(StationName=IDENTITY.device_serial_number), "DeviceSerialNumber"),
+        (setting(SeriesInstanceUID=IDENTITY.study_instance_uid), "StudyInstanceUID"),
+        (setting(StudyDate="19720310"), "PatientBirthDate"),
+    ],
+)
+def test_what_is_found_is_traced_to_where_it_stood(slide, tmp_path, fault, origin):
+    target = changed(slide.output, tmp_path / "volume-00.dcm", fault)
+    with pytest.raises(IdentityDoubt, match=f"Something of {origin} in the original"):
+        check(target, slide.needles, Profile())
 
 
 def test_there_are_enough_faults():

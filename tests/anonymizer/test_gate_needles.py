@@ -205,10 +205,10 @@ def test_registered_uids_numbers_times_and_terms_are_not_looked_for(tmp_path):
         Element(0x00101010, "AS", b"047Y"),
         Element(0x00101030, "DS", b"71.5"),
         Element(0x0020000D, "UI", b"1.2.840.10008.1.1"),
-        Element(0x00100040, "CS", b"OTHER_TERM"),
+        Element(0x00100040, "CS", b"TILED_FULL"),
     )
     sought = needles.uids.keys() | needles.words.keys() | needles.phrases.keys()
-    assert not [one for one in sought if any(x in one for x in ("10153", "047y", "71.5", "term"))]
+    assert not [one for one in sought if any(x in one for x in ("10153", "047y", "71.5", "tiled"))]
     assert "1.2.840.10008.1.1" not in sought
 
 

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -33,6 +34,17 @@ def test_writing_on_the_glass_is_found_whichever_way_round_it_stands(shared_data
     assert found
     length, height = found[0].box.right - found[0].box.left, found[0].box.bottom - found[0].box.top
     assert (length > height) == (quarter % 2 == 0)
+
+
+def test_the_place_of_a_word_is_its_whole_line(shared_data, reader):
+    blank = readable.tissue(shared_data)
+    picture = readable.written(blank, "BIOPSY ~~ qj 4711")
+    ink = np.argwhere((picture != blank).any(axis=2) & (picture.min(axis=2) < 120))
+    [(top, left), (bottom, right)] = ink.min(axis=0), ink.max(axis=0)
+    boxes = [one.box for one in judge(read(picture, reader), SEEDS)]
+    assert min(box.left for box in boxes) <= left + 3
+    assert max(box.right for box in boxes) >= right - 3
+    assert all(box.top >= top - 20 and box.bottom <= bottom + 20 for box in boxes)
 
 
 @pytest.mark.parametrize("ink", [BLACK, RED, GREEN], ids=str)
@@ -67,6 +79,18 @@ def test_barcodes_turned_and_inverted_are_read(shared_data):
     picture = readable.coded(readable.tissue(shared_data), readable.CONTAINER, "DataMatrix")
     for turned in (np.rot90(picture), 255 - picture, np.rot90(255 - picture, 2)):
         assert [one.text for one in read_barcodes(turned)] == [readable.CONTAINER]
+
+
+def test_a_barcode_that_lies_askew_is_read_and_its_place_is_that_of_the_upright_picture():
+    glass = np.full((700, 900, 3), 240, np.uint8)
+    picture = readable.coded(glass, "S25-000417", "Code128", at=(300, 200))
+    turn = cv2.getRotationMatrix2D((450, 350), 40, 1)
+    askew = cv2.warpAffine(picture, turn, (900, 700), borderValue=(240, 240, 240))
+    [barcode] = read_barcodes(askew)
+    assert barcode.text == "S25-000417"
+    dark = np.argwhere(askew.min(axis=2) < 60)
+    assert abs(barcode.box.left - dark[:, 1].min()) < 60
+    assert abs(barcode.box.right - dark[:, 1].max()) < 60
 
 
 @pytest.mark.parametrize(
