@@ -20,7 +20,8 @@ _HEAD = f"""# What is done with every attribute
 The attributes of Table E.1-1 ({EDITION}, (c) NEMA) and of our own rules for slides, as the default
 profile treats them; "dummy / empty / remove" means at Type 1 / 2 / 3 of the attribute in its IOD.
 What the IOD does not have is removed, whatever stands here. `docs/deid_attributes.py` writes this
-file, and a test compares it with the code. What a single slide got is in its report: `coverslip deidentify --dry-run --report`.
+file, and a test compares it with the code. What a single slide got is in its report:
+`coverslip deidentify --dry-run --report`.
 
 | attribute | tag | Basic Profile | done |
 |---|---|---|---|
@@ -51,7 +52,8 @@ def _line(tag: int, code: str) -> str:
     ]
     name = keyword(tag)
     shown = "" if name.startswith("(") else name
-    return f"| {shown} | {tag >> 16:04X},{tag & 0xFFFF:04X} | {code} | {' / '.join(dict.fromkeys(done) if len(set(done)) == 1 else done)} |"
+    words = done[0] if len(set(done)) == 1 else " / ".join(done)
+    return f"| {shown} | {tag >> 16:04X},{tag & 0xFFFF:04X} | {code} | {words} |"
 
 
 if __name__ == "__main__":

@@ -6,6 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("coverslip", deadline=None)  # a busy machine is no fault of ours
+settings.load_profile("coverslip")
 
 REQUIRE_ALL = os.environ.get("COVERSLIP_REQUIRE_ALL") == "1"
 """Set in CI: a missing tool or data set is then a failure, never a skip."""

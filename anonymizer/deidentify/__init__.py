@@ -1,6 +1,7 @@
-"""De-identification of whole-slide images: PS3.15 Annex E, driven by tag, down to the codestream.
+"""De-identification of slides and what was made from them: PS3.15 Annex E, driven by tag.
 
-The way of a slide: `images` chooses what may be kept, `plan` decides attribute by attribute,
-`apply` builds a new data set, `frames` streams the pixels past `codestream`, and `gate` reads the
-result again and looks for everything that should be gone.
+The way of a slide: `objects` chooses what may go on, `subjects` says whose it is, `plan` decides
+attribute by attribute, `apply` builds new data sets, `frames` streams the pixels past their notes,
+`sight` reads what is left to see, and `gate` reads the result again and looks for everything that
+should be gone. `many` does it for whatever lies in a folder.
 """

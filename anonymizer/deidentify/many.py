@@ -23,12 +23,7 @@ from anonymizer.part10.elements import text
 from anonymizer.pseudonyms import Pseudonyms
 from anonymizer.quiet import quiet_pydicom
 from anonymizer.rewrite.marks import marked
-from appliance.errors import (
-    ApplianceError,
-    ConfigError,
-    ForbiddenAction,
-    RejectedError,
-)
+from appliance.errors import ApplianceError, ConfigError, ForbiddenAction, RejectedError
 
 Progress = Callable[[int, int, float], None]
 """Told how many slides of how many are done, and which share of all bytes."""
@@ -37,6 +32,14 @@ ALWAYS_S = 946_684_800
 """Time of every file and folder that is written, 2000-01-01: when it was made tells something."""
 
 _MARKS = (0x00120063, 0x00120064)
+_MOST_TOLD = 6
+
+
+class OtherOptions(ForbiddenAction):
+    """What is there already was made in another way."""
+
+    code = "other-options"
+    next_step = "Name another folder to write to, or the options of the earlier run."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -226,7 +229,7 @@ def _check_made_alike(folder: Path, method: Method) -> None:
     """See that what is there was made by the options of today, so that nobody mistakes it."""
     first = next(iter(sorted(folder.glob("*.dcm"))), None)
     if first is None:
-        raise ForbiddenAction(f"{folder} is there already and holds no slide; it is left alone.")
+        raise OtherOptions(f"{folder} is there already and holds no slide; it is left alone.")
     with quiet_pydicom():
         data_set = pydicom.dcmread(first, specific_tags=list(_MARKS), stop_before_pixels=True)
     words = "\\".join(data_set.get("DeidentificationMethod") or ())
@@ -234,15 +237,12 @@ def _check_made_alike(folder: Path, method: Method) -> None:
     mark = next(one for one in marked((), method.profile) if one.tag == _MARKS[0])
     named = [*method.profile.method_codes, *method.profile.site_rules.options]
     if words != text(mark.value) or codes != named:
-        raise ForbiddenAction(
-            f"{folder} is there already and was made with other options; name another folder."
-        )
+        raise OtherOptions(f"{folder} is there already and was made with other options.")
 
 
 def _ordinals(places: Sequence[int]) -> str:
     """Tell files by their place in the order of names, since names may identify."""
     if len(places) == 1:
         return f"number {places[0]} by name"
-    return f"numbers {', '.join(str(place) for place in places[:6])}" + (
-        ", ..." if len(places) > 6 else ""  # noqa: PLR2004
-    )
+    more = ", ..." if len(places) > _MOST_TOLD else ""
+    return f"numbers {', '.join(str(place) for place in places[:_MOST_TOLD])}{more}"

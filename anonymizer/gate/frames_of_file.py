@@ -22,8 +22,9 @@ from pydicom.pixels.utils import get_expected_length
 from pydicom.uid import RLELossless
 
 from anonymizer.gate.codestream_check import CodestreamCheck, Frames, RleCheck
-from anonymizer.gate.needles import Needles
+from anonymizer.gate.findings import Check, leftover
 from anonymizer.gate.search import Search
+from anonymizer.gate.sought import Needles
 from anonymizer.quiet import FOREIGN, quiet_pydicom
 from appliance.errors import IdentityDoubt
 
@@ -167,7 +168,7 @@ class _PixelBytes:
                 raise IdentityDoubt(_UNREADABLE)
             found = scanner.first(block)
             if found is not None:
-                raise IdentityDoubt(self.needles.patterns[found].sentence("the pixel data"))
+                raise leftover(Check.BYTES, "the pixel data", self.needles.patterns[found])
             yield frames, (cuts[first : last + 1] - base).tolist()
 
 

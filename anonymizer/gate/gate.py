@@ -7,35 +7,25 @@ file are searched for whole values in every encoding, and each frame's header mu
 a decoder needs. One hit sets the slide aside; the value is never told.
 """
 
-import struct
+import re
 from pathlib import Path
 
-from pydicom.errors import InvalidDicomError
-
-from anonymizer.gate.bytes_of_file import check_header_bytes
 from anonymizer.gate.findings import Check, Judged, leftover
 from anonymizer.gate.frames_of_file import check_pixels
 from anonymizer.gate.judge import Judge
 from anonymizer.gate.looking import find_whole
 from anonymizer.gate.marks import check_frame, check_marks
-from anonymizer.gate.needles import Needles
+from anonymizer.gate.sought import Needles, is_harmless
+from anonymizer.gate.spellings import stands_alone
 from anonymizer.gate.tree import Output, read_output
 from anonymizer.profile.decide import Profile, vocabulary
 from anonymizer.profile.iod import iod_of
-from anonymizer.quiet import quiet_pydicom
+from anonymizer.quiet import FOREIGN, quiet_pydicom
 from appliance.errors import IdentityDoubt, InvalidInstance
 
 _SOP_CLASS_UID = 0x00080016
-_UNREADABLE = (
-    InvalidDicomError,
-    InvalidInstance,
-    ValueError,
-    TypeError,
-    AttributeError,
-    NotImplementedError,
-    EOFError,
-    struct.error,
-)
+_OUR_NAME = re.compile(r"[a-z]{2,6}-\d\d+")
+"""How outputs are called; an original may be called so too."""
 
 
 def check(path: Path, needles: Needles, profile: Profile) -> Judged:
@@ -52,13 +42,12 @@ def check(path: Path, needles: Needles, profile: Profile) -> Judged:
         with quiet_pydicom():
             output = read_output(path)
             _check_header(output, needles, profile, judged)
-    except _UNREADABLE as error:
+    except (*FOREIGN, InvalidInstance) as error:
         raise IdentityDoubt("The de-identified object cannot be read back.") from error
     origin = find_whole(path.stem, needles)
-    if origin is not None:
+    if origin is not None and not _OUR_NAME.fullmatch(path.stem):
         raise leftover(Check.BYTES, "the file name", origin)
-    harmless = frozenset(judged.harmless) | vocabulary("terms") | {"removed"}
-    check_header_bytes(path, output.pixels, needles, harmless)
+    _check_header_bytes(output, needles, judged)
     check_pixels(path, output.pixels, needles)
     judged.counts[Check.BYTES] += 1
     return judged
@@ -70,3 +59,15 @@ def _check_header(output: Output, needles: Needles, profile: Profile, judged: Ju
     sop_class = next((value for tag, _, value in output.pieces if tag == _SOP_CLASS_UID), b"")
     shape = iod_of(sop_class.decode("ascii", "replace").strip(" \0"))
     Judge(needles, profile, judged).object(output.pieces, shape)
+
+
+def _check_header_bytes(output: Output, needles: Needles, judged: Judged) -> None:
+    """Search all before the pixels for whole values, whatever any reader makes of it."""
+    harmless = judged.harmless | vocabulary("terms") | {"removed"}
+    with output.path.open("rb") as file:
+        header = file.read(output.pixels)
+    for pattern, start in needles.search().in_header(header):
+        end = start + len(pattern)
+        alone = stands_alone(header[max(0, start - 1) : start], pattern, header[end : end + 1])
+        if alone and not is_harmless(needles.texts[pattern], harmless):
+            raise leftover(Check.BYTES, "the header", needles.patterns[pattern])

@@ -66,6 +66,7 @@ class Judge:
         self._values = ValueJudge(needles, judged)
         self._is_unicode = False
         self._seen: set[tuple[str, str, bytes]] = set()
+        self._decisions: dict[tuple[int, Attribute | None], Decision] = {}
 
     def object(self, pieces: Sequence[Piece], shape: Shape) -> None:
         """Judge a whole object.
@@ -126,7 +127,10 @@ class Judge:
             return _KEPT
         elif holder.shape is None and tag >> 16 not in _NEVER and tag >> 24 not in _FAMILIES:
             return _GENERIC
-        return self._profile.decide(tag, attribute)
+        known = self._decisions.get((tag, attribute))
+        if known is None:
+            known = self._decisions[tag, attribute] = self._profile.decide(tag, attribute)
+        return known
 
     def _check_types(self, pieces: Sequence[Piece], shape: Shape, path: str) -> None:
         self._judged.counts[Check.TYPE] += 1

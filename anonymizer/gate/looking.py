@@ -33,13 +33,6 @@ def find_in(text: str, needles: Needles) -> Origin | None:
     )
 
 
-def find_name_in(text: str, needles: Needles) -> Origin | None:
-    """Find a name or number of the input in a defined term, which may be an ordinary word."""
-    words = words_of(text)
-    named = (needles.words[word] for word in words if word in needles.names)
-    return next(named, None) or _run_together(compared(text), needles, only_names=True)
-
-
 def find_patient_in(text: str, needles: Needles) -> Origin | None:
     """Find the patient in a text that an option keeps: a number, the name, or two words of it."""
     words = frozenset(words_of(text)) | frozenset(_joined(text))
@@ -99,11 +92,11 @@ def _is_longer(text: str, place: int, spelling: str) -> bool:
     return before is not None or digits not in (0, 2, 4, 6)
 
 
-def _run_together(lowered: str, needles: Needles, *, only_names: bool = False) -> Origin | None:
+def _run_together(lowered: str, needles: Needles) -> Origin | None:
     plain = squashed(lowered)
     joined = frozenset(_joined(lowered))
     for needle, origin in needles.squashed.items():
-        is_inside = needle in plain if len(needle) >= SHORTEST_SQUASHED else needle in joined
-        if is_inside and not (only_names and needle not in needles.names):
+        is_long = len(needle) >= SHORTEST_SQUASHED or not needle.isascii()  # ideographs say more
+        if needle in (plain if is_long else joined):
             return origin
     return None

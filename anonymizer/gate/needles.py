@@ -11,7 +11,7 @@ from datetime import date, timedelta
 from anonymizer.gate.conformity import lacking
 from anonymizer.gate.outside import texts_outside
 from anonymizer.gate.readable import LARGEST_BLOB_BYTES, decoded, encodings_of, pieces, texts_in
-from anonymizer.gate.sought import SHORTEST_IN_BYTES, SHORTEST_WORD, Kept, Needles, Origin
+from anonymizer.gate.sought import SHORTEST_WORD, Kept, Needles, Origin
 from anonymizer.gate.spellings import compared, dates_in, words_of
 from anonymizer.part10.elements import STRING_VRS, Element, Header, text
 from anonymizer.pixels.icc import is_reviewed, srgb_profile
@@ -21,8 +21,6 @@ from anonymizer.quiet import quiet_pydicom
 from anonymizer.rewrite.plan import Planned, walk
 from anonymizer.rewrite.values import is_term
 from appliance import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
-
-__all__ = ["SHORTEST_IN_BYTES", "Needles", "Origin", "needles_of", "words_of"]
 
 _OURS = frozenset((IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME))
 _CHARSET = 0x00080005
@@ -38,10 +36,8 @@ _URGENCY = {"PN": 0, "DA": 2, "DT": 2, "UI": 3} | dict.fromkeys(_BLOBS, 4)
 """Names come first: when there are very many values, the last are sought in fewer spellings."""
 _UID = re.compile(r"(?<![\d.])[0-2](?:\.(?:0|[1-9]\d*)){4,}(?![\d.])")
 _LONG_NUMBER = re.compile(r"[+-]?(\d{6,})(?:\.0*)?")
-_NAMING = re.compile(r"IDs?$|Identifier|Name|Number|Address|Serial|Telecom|AETitle|Login|Code$")
-"""Keywords of attributes whose single words name somebody or something."""
 _MEASURE = re.compile(r"[+-]?\d+\.\d+|\d{1,2}:\d\d(:\d\d(\.\d+)?)?")
-"""Decimal fractions and times of day, as scanners write them into comments, name nobody."""
+"""Decimal fractions and times of day in longer texts, as scanners write them, name nobody."""
 _DAY = re.compile(r"(\d{4})[.-]?(\d\d)?[.-]?(\d\d)?")
 
 
@@ -204,13 +200,13 @@ def _add_dates(needles: Needles, element: Element, origin: Origin, _: Sequence[s
 def _add_texts(
     needles: Needles, element: Element, origin: Origin, encodings: Sequence[str]
 ) -> None:
-    names_somebody = element.vr == "PN" or _NAMING.search(keyword(element.tag)) is not None
+    is_person = element.vr == "PN"
     for value in _values(element, encodings):
-        if _MEASURE.fullmatch(value) and not names_somebody:
+        if _MEASURE.fullmatch(value) and len(value) < len(element.value.strip(b" \0")):
             continue
-        needles.add_text(value, origin, is_person=element.vr == "PN", is_name=names_somebody)
+        needles.add_text(value, origin, is_person=is_person)
         if element.tag in _PATIENT:
-            needles.add_patient(value, origin, is_person=element.vr == "PN")
+            needles.add_patient(value, origin, is_person=is_person)
         _add_uids(needles, value, origin)
     for value in decoded(element.value.strip(b" \0"), encodings):
         needles.add_raw(element.value.strip(b" \0"), value, origin)

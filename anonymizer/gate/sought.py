@@ -50,13 +50,6 @@ class Origin:
     path: str
     rule: str
 
-    def sentence(self, place: str) -> str:
-        """Say that something of it was found at a place; the value is not said."""
-        return (
-            f"Something of {self.path} in the original is still in {place} of the de-identified"
-            f" object (rule {self.rule})."
-        )
-
 
 @dataclass(slots=True)
 class Kept:
@@ -81,8 +74,6 @@ class Needles:
     """Whole values, in lower case."""
     words: dict[str, Origin] = field(default_factory=dict)
     """Words of values, as they are compared."""
-    names: set[str] = field(default_factory=set)
-    """Those of the words that name somebody or something: of persons, with digits, alone."""
     squashed: dict[str, Origin] = field(default_factory=dict)
     """Whole values without separators, names in every order."""
     shorts: dict[str, Origin] = field(default_factory=dict)
@@ -149,9 +140,7 @@ class Needles:
             self._add_pattern("".join(date), date_spellings(*date), origin, is_wrapped=False)
             self._add_pattern("-".join(date), ("".join(date),), origin, is_wrapped=True)
 
-    def add_text(
-        self, text: str, origin: Origin, *, is_person: bool = False, is_name: bool = False
-    ) -> None:
+    def add_text(self, text: str, origin: Origin, *, is_person: bool = False) -> None:
         """Look for a text as a whole and by its words.
 
         Parameters
@@ -162,8 +151,6 @@ class Needles:
             Where it stood.
         is_person
             Whether it is a person name (PS3.5 6.2.1), which has components and orders.
-        is_name
-            Whether a single word of it names somebody or something.
         """
         lowered = compared(text)
         if not lowered or lowered in self.kept.texts:
@@ -172,7 +159,9 @@ class Needles:
             self.add_date(date, origin)
         known = lowered in self.phrases
         self._add_whole(lowered, origin)
-        self._add_words(text, origin, is_person=is_person, is_name=is_name)
+        for word in words_of(text):
+            if tells_enough(word) and word not in self.kept.words:
+                self.words.setdefault(word, origin)
         if not known or is_person:
             self._add_spellings(text, origin, is_person=is_person)
 
@@ -183,20 +172,12 @@ class Needles:
             self._bound()
             self.phrases[lowered] = origin
 
-    def _add_words(self, text: str, origin: Origin, *, is_person: bool, is_name: bool) -> None:
-        words = words_of(text)
-        for word in words:
-            if tells_enough(word) and word not in self.kept.words:
-                self.words.setdefault(word, origin)
-                if is_person or (is_name and len(words) == 1) or any(map(str.isdigit, word)):
-                    self.names.add(word)
-
     def add_patient(self, text: str, origin: Origin, *, is_person: bool) -> None:
         """Note a name or number of the patient, which not even a text that is kept may hold."""
         words = frozenset(word for word in words_of(text) if len(word) > 1)
         if is_person and words:
             self.patients.setdefault(words, origin)
-        elif len(squashed(text)) >= SHORTEST_WORD:
+        elif tells_enough(squashed(text)):
             self.patients.setdefault(frozenset((squashed(text),)), origin)
 
     def add_raw(self, value: bytes, text: str, origin: Origin) -> None:
@@ -208,7 +189,7 @@ class Needles:
     def _add_spellings(self, text: str, origin: Origin, *, is_person: bool) -> None:
         for name in orders(text) if is_person else (text, *_LONG_NUMBER.findall(text)):
             plain = squashed(name)
-            if len(plain) >= SHORTEST_WORD and plain not in self.kept.texts:
+            if tells_enough(plain) and plain not in self.kept.texts:
                 self.squashed.setdefault(plain, origin)
             if _LONG_NUMBER.fullmatch(plain):
                 self.numbers.setdefault(int(plain), origin)
@@ -229,7 +210,7 @@ class Needles:
             whole = text[:_LONGEST_PATTERN].encode("utf-8", "surrogatepass")
             found.update(wrapped(whole) if len(whole) >= SHORTEST_IN_BYTES else ())
         for data in found:
-            if len(data) >= SHORTEST_IN_BYTES and len(plain) >= SHORTEST_WORD:
+            if len(data) >= SHORTEST_IN_BYTES and tells_enough(plain):
                 self.patterns.setdefault(data, origin)
                 self.texts.setdefault(data, plain)
 

@@ -15,12 +15,12 @@ from anonymizer.gate.forms import (
     is_plain,
     is_pseudonym,
 )
-from anonymizer.gate.looking import find_in, find_name_in, find_patient_in, find_whole
+from anonymizer.gate.looking import find_in, find_patient_in, find_whole
 from anonymizer.gate.readable import texts_in
 from anonymizer.gate.sought import Needles, Origin
 from anonymizer.gate.spellings import words_of
 from anonymizer.pixels.icc import is_reviewed
-from anonymizer.profile.decide import STAYS, Action, Decision, vocabulary
+from anonymizer.profile.decide import STAYS, Action, Decision
 from anonymizer.pseudonyms import is_registered
 from anonymizer.rewrite.content_rules import TEXT_VALUE, is_known_text
 from anonymizer.rewrite.values import is_term
@@ -122,14 +122,13 @@ class ValueJudge:
             raise fault(Check.AGE, place, f"is an age above {_OLDEST_YEARS}", "E.3.7")
 
     def _term(self, place: str, tag: int, value: str, decision: Decision) -> None:
-        words = words_of(value)
-        if not (tag >> 16) & 1 and value != "REMOVED" and not is_term(value.encode()):
-            raise fault(Check.TERM, place, "is no term of the standard", decision.rule)
-        self._judged.saw(Check.TERM, words)
-        if decision.action in BROUGHT_BY_TABLES or vocabulary("terms").issuperset(words):
-            self._note_indistinct(words)
-            return
-        self._search(Check.TERM, place, find_name_in(value, self._needles))
+        is_public = not (tag >> 16) & 1
+        if value != "REMOVED" and not (is_public and is_term(value.encode("ascii"))):
+            self._search(Check.TERM, place, find_in(value, self._needles))
+            if is_public:
+                raise fault(Check.TERM, place, "is no term of the standard", decision.rule)
+        self._judged.saw(Check.TERM, words_of(value))
+        self._note_indistinct(words_of(value))
 
     def _digits(self, place: str, _tag: int, value: str, _decision: Decision) -> None:
         self._judged.saw(Check.NUMBER)

@@ -8,7 +8,8 @@ import pydicom
 from anonymizer.deidentify.deidentify import deidentify_slide
 from anonymizer.deidentify.method import Method
 from anonymizer.deidentify.subjects import subjects_of
-from anonymizer.gate.needles import Needles, needles_of
+from anonymizer.gate.needles import needles_of
+from anonymizer.gate.sought import Needles
 from anonymizer.part10.reading import read_header
 from anonymizer.profile.decide import Profile
 from anonymizer.profile.iod import iod_of

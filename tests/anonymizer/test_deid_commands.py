@@ -153,7 +153,9 @@ def test_a_slide_that_was_made_with_other_options_is_not_taken_for_this_runs(
     [made] = (tmp_path / "out").glob("*/volume-00.dcm")
     made.write_bytes(made.read_bytes().replace(b"113107", b"113106"))
     assert coverslip(*arguments, settings=settings) == EXIT_REFUSED
-    assert "was made with other options" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "was made with other options" in printed
+    assert "other-options: Name another folder" in printed
 
 
 def test_a_stopped_run_leaves_no_half_slide_and_can_be_run_again(tmp_path, settings, scans):

@@ -3,6 +3,7 @@
 COVERSLIP_FUZZ_EXAMPLES asks for a longer run, which then looks elsewhere every time.
 """
 
+import json
 import os
 import tempfile
 from pathlib import Path
@@ -20,7 +21,7 @@ from tests.anonymizer.planted import Canaries
 
 METHOD = Method(pseudonyms=Pseudonyms(bytes(range(32))))
 ASKED = os.environ.get("COVERSLIP_FUZZ_EXAMPLES")
-EXAMPLES = int(ASKED or 120)
+EXAMPLES = int(ASKED or 150)
 CPU_S = 30 + EXAMPLES // 5
 
 
@@ -59,9 +60,9 @@ def test_a_mutant_is_refused_or_comes_out_clean(kind):
 
     def fuzz():
         all_mutants()
-        return ends
+        return json.dumps(ends)
 
     end = bounded(fuzz, cpu_s=CPU_S)
     assert end.kind == "done", end.words
-    assert eval(end.words)["done"] > EXAMPLES / 20, end.words  # noqa: S307  our own child wrote it
+    assert json.loads(end.words)["done"] > EXAMPLES / 20, end.words
     assert Canaries().left_in(end.said) == []

@@ -125,6 +125,12 @@ def test_a_file_that_our_receiver_wrote_names_us_and_passes(slide, tmp_path):
     check(slide.output, replace(slide.needles, words=needles.words), Profile())
 
 
+def test_an_original_that_is_called_as_an_output_is_passes(slide, tmp_path):
+    source = changed(slide.sources[-1], tmp_path / "volume-00.dcm", setting(StudyID="1"))
+    (tmp_path / "out").mkdir()
+    assert deidentify_slide([source], tmp_path / "out", METHOD).images
+
+
 def test_options_must_be_those_that_the_object_names(slide):
     with pytest.raises(IdentityDoubt, match="check marks"):
         check(slide.output, slide.needles, profile_of(["retain_device_identity"]))

@@ -165,6 +165,12 @@ def test_a_name_is_found_however_it_is_written(text):
     assert find_in(text, needles) is ORIGIN
 
 
+def test_an_ideographic_name_is_found_inside_a_text():
+    needles = Needles()
+    needles.add_text("王^小东", ORIGIN, is_person=True)
+    assert find_in("患者王小东先生", needles) is ORIGIN
+
+
 @pytest.mark.parametrize(
     "text",
     ["17.04.1951", "born 1951-04-17", "19510417", "19510417101500", "Apr 17, 1951", "4/17/51"],

@@ -7,7 +7,7 @@ import unicodedata
 import urllib.parse
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import given
 from hypothesis import strategies as st
 
 from anonymizer.gate.spellings import (
@@ -96,9 +96,8 @@ def test_base64_is_found_wherever_the_value_starts(before, inside, after):
     assert any(one in whole for one in wrapped(inside))
 
 
-@given(text=st.text(max_size=20))
+@given(text=st.text(st.characters(exclude_categories=["Cs"]), max_size=20))
 def test_percent_encoding_is_that_of_urls(text):
-    assume(text.isprintable() and max(text, default="") < "\ud800")
     assert percent_encoded(text) == urllib.parse.quote(text, safe="")
 
 

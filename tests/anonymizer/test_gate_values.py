@@ -21,8 +21,9 @@ NUMBER = 4711471147
 @pytest.fixture
 def judge():
     needles = Needles(pseudonyms=frozenset(("STUDY-17", "MRN-99")))
-    needles.add_text(str(NUMBER), ORIGIN, is_name=True)
-    needles.add_text("MRN-99", ORIGIN, is_name=True)
+    needles.add_text(str(NUMBER), ORIGIN)
+    needles.add_text("MRN-99", ORIGIN)
+    needles.add_text("LINDQVIST", ORIGIN)
     needles.add_date(("1951", "04", "17"), ORIGIN)
     return ValueJudge(needles, Judged())
 
@@ -59,6 +60,20 @@ def test_a_binary_value_that_stays_must_hold_no_text_of_the_input(judge):
 def test_a_binary_value_of_another_rule_must_be_ours(judge):
     with pytest.raises(IdentityDoubt, match="not a binary value of ours"):
         judge.binary("ICCProfile", "OB", bytes(range(1, 9)), REMOVE)
+
+
+def test_a_defined_term_is_one_of_the_standard(judge):
+    judge.text("FocusMethod", 0x00480011, "CS", "MANUAL", KEEP)
+    with pytest.raises(IdentityDoubt, match="no term of the standard"):
+        judge.text("FocusMethod", 0x00480011, "CS", "JANE", KEEP)
+    with pytest.raises(IdentityDoubt, match="Something of PatientID"):
+        judge.text("FocusMethod", 0x00480011, "CS", "LINDQVIST", KEEP)
+
+
+def test_a_term_of_a_safe_private_attribute_must_be_none_of_the_input(judge):
+    judge.text("(2001,1004)", 0x20011004, "CS", "WHATEVER", KEEP)
+    with pytest.raises(IdentityDoubt, match="check defined term"):
+        judge.text("(2001,1004)", 0x20011004, "CS", "LINDQVIST", KEEP)
 
 
 def test_a_date_of_the_input_is_found_when_its_shift_is_not_known(judge):

@@ -1,5 +1,7 @@
 """Nothing identifying survives in objects of any kind, wherever it was planted."""
 
+import os
+
 import pytest
 
 from anonymizer.deidentify.deidentify import deidentify_slide
@@ -48,6 +50,7 @@ def test_nothing_that_was_planted_in_an_object_is_left_in_what_is_written(tmp_pa
 
 @pytest.mark.slow
 def test_the_rules_leave_nothing_in_an_object_of_any_kind_that_there_is():
+    """Every ninth kind; COVERSLIP_LONG=1 does all."""
     subject = Subject(
         patient_id="A",
         accession_number="B",
@@ -57,7 +60,8 @@ def test_the_rules_leave_nothing_in_an_object_of_any_kind_that_there_is():
         study_instance_uid="2.25.1",
     )
     left = {}
-    for uid, name in sop_classes().items():
+    every = 1 if os.environ.get("COVERSLIP_LONG") else 9
+    for uid, name in list(sop_classes().items())[::every]:
         canaries = Canaries()
         elements = [one for one in planted_object(uid, canaries) if one.tag not in _LEFT_OUT]
         planned = plan(elements, iod_of(uid), METHOD.profile)

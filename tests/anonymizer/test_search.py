@@ -11,8 +11,8 @@ from pydicom.uid import ExplicitVRLittleEndian, JPEGBaseline8Bit
 
 from anonymizer.gate import frames_of_file
 from anonymizer.gate.frames_of_file import check_pixels
-from anonymizer.gate.needles import Needles, Origin
 from anonymizer.gate.search import Search
+from anonymizer.gate.sought import Needles, Origin
 from appliance.errors import IdentityDoubt
 
 ORIGIN = Origin("PatientName", "E.1-1 Z")
