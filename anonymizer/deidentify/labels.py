@@ -65,8 +65,11 @@ def label_commands(
         slide_id = str(arguments.get("slide_id", ""))
         if sight is None or not sight.compares_label:
             raise ForbiddenAction("Labels are not read here: deidentify.label is set to ignore.")
-        folder = journal.board.folder(slide_id, Stage.ASSEMBLE)
-        files = sorted((root.zone(ZONES[Stage.ASSEMBLE]) / (folder or "-")).glob("*.dcm"))
+        folder = journal.board.folder(slide_id, Stage.ASSEMBLE) or ""
+        # Every daemon can write the journal: its row must not lead to another slide's label.
+        is_its_own = Path(folder).name == folder and folder.startswith(f"{slide_id}@")
+        original = root.zone(ZONES[Stage.ASSEMBLE]) / folder
+        files = sorted(original.glob("*.dcm")) if is_its_own else []
         if not files:
             raise ForbiddenAction(_NO_ORIGINAL)
         journal.note(operator.name, "label", "Saw the slide's label.", slide_id=slide_id)

@@ -11,7 +11,7 @@ from pynetdicom import _config, evt
 from pynetdicom.association import Association
 from pynetdicom.dimse import DIMSEServiceProvider
 from pynetdicom.events import Event, EventHandlerType
-from pynetdicom.pdu import A_ABORT_RQ
+from pynetdicom.pdu import A_ABORT_RQ, A_ASSOCIATE_RJ
 from pynetdicom.pdu_primitives import SCP_SCU_RoleSelectionNegotiation
 from pynetdicom.presentation import PresentationContext, build_context
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
@@ -63,18 +63,29 @@ class Endpoint:
 
 @dataclass(slots=True)
 class _Ending:
-    """Whether the peer sent an A-ABORT; the library does not tell it from a lost connection."""
+    """What the peer said last, for the library does not always tell it from a lost connection.
+
+    When a peer closes at once behind its A-ASSOCIATE-RJ, the library may see the end first.
+    """
 
     aborted: bool = False
+    rejected: ApplianceError | None = None
 
     def look(self, event: Event) -> None:
         self.aborted |= isinstance(event.pdu, A_ABORT_RQ)
+        if isinstance(event.pdu, A_ASSOCIATE_RJ):
+            said = event.pdu.to_primitive()
+            self.rejected = rejection(
+                int(said.result or 0), int(said.result_source or 0), int(said.diagnostic or 0)
+            )
 
-    def explain(self, error: BaseException) -> PeerFailed | None:
+    def explain(self, error: BaseException) -> ApplianceError | None:
         """Give a better reason for a failure, if there is one."""
-        if not self.aborted or type(error) is not PeerUnavailable:
+        if type(error) is not PeerUnavailable:
             return None
-        return PeerFailed("The peer aborted the association.")
+        if self.aborted:
+            return PeerFailed("The peer aborted the association.")
+        return self.rejected
 
 
 @contextmanager
@@ -190,11 +201,6 @@ def _not_established(association: Association, secured: ClientContext | None) ->
     failure = None if secured is None else secured.described()
     if failure is not None:
         return failure
-    answer = association.acceptor.primitive
-    if answer is not None and association.is_rejected:
-        return rejection(
-            int(answer.result or 0), int(answer.result_source or 0), int(answer.diagnostic or 0)
-        )
-    if answer is not None and association.rejected_contexts:
+    if association.acceptor.primitive is not None and association.rejected_contexts:
         return DeliveryRefused(NOT_TAKEN)
     return PeerUnavailable("The peer does not answer at its address.")

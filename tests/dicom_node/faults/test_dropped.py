@@ -110,6 +110,10 @@ def _written_files(clinic: Clinic) -> Iterator[Path]:
 
 
 def _resources(clinic: Clinic) -> tuple[int, int]:
-    """How many files and threads the node has."""
+    """How many files and threads the node has, but for the databases: their pools are bounded."""
     process = Path(f"/proc/{clinic.pid}")
-    return len(list((process / "fd").iterdir())), len(list((process / "task").iterdir()))
+    files = 0
+    for link in (process / "fd").iterdir():
+        with suppress(OSError):
+            files += ".db" not in link.readlink().name
+    return files, len(list((process / "task").iterdir()))
