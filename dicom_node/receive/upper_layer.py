@@ -2,6 +2,7 @@
 
 import contextlib
 import queue
+import threading
 from typing import Any, Final
 
 from pynetdicom.association import Association
@@ -23,6 +24,11 @@ CLOSED: Final = "Evt17"
 class SteppedDul(DULServiceProvider):
     """The upper layer without its thread: it moves when it is pumped."""
 
+    def __init__(self, assoc: Association) -> None:
+        super().__init__(assoc)
+        self.whole = threading.RLock()
+        """Held while a message is queued, whose PDUs must follow each other (PS3.8 E.2)."""
+
     def send_pdu(self, primitive: Any) -> None:
         """Send in the thread that serves the association, whoever asks for it."""
         super().send_pdu(primitive)
@@ -38,7 +44,8 @@ class SteppedDul(DULServiceProvider):
             # An event that waits is taken first: what is to be sent would be announced twice.
             may_send = self.state_machine.current_state not in (IDLE, CLOSING)
             if may_send and self.event_queue.empty():
-                self._process_recv_primitive()
+                with self.whole:
+                    self._process_recv_primitive()
             try:
                 event = self.event_queue.get_nowait()
             except queue.Empty:
@@ -50,6 +57,12 @@ class SteppedDul(DULServiceProvider):
 
 class AskingDimse(DIMSEServiceProvider):
     """Lets the thread that serves an association wait for the peer's answer to its own request."""
+
+    def send_msg(self, primitive: Any, context_id: int) -> None:
+        """Send a message whole: answers to other requests come before it or behind it."""
+        dul: Any = self.dul
+        with dul.whole:
+            super().send_msg(primitive, context_id)
 
     def get_msg(self, block: bool = False) -> Any:  # noqa: FBT001, FBT002  the library's
         """Give the next message; read until there is one where nobody else would."""

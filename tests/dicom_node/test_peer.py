@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -87,3 +88,17 @@ def test_the_command_speaks_tls(tmp_path: Path, keys: Certificates) -> None:
             echo(endpoint(port, client(keys)))
         finally:
             process.terminate()
+
+
+def test_the_answer_to_a_request_never_stands_inside_the_report(
+    tmp_path: Path, files: list[Outgoing]
+) -> None:
+    """The report may be made before the request is answered; both messages come whole."""
+    peer = ArchivePeer(folder=tmp_path / "pacs")
+    to = endpoint(peer.start(ae_title="PACS", host="127.0.0.1", port=0))
+    many = [replace(files[0], sop_instance_uid=f"1.2.3.{n}") for n in range(1, 300)]
+    try:
+        for _ in range(15):
+            assert len(confirm(many, to, Confirmation(wait_s=10.0))) == len(many)
+    finally:
+        peer.stop()
