@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 from pynetdicom.association import Association
-from pynetdicom.dimse import DIMSEServiceProvider
 from pynetdicom.dimse_messages import C_STORE_RQ
 from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.events import Event
@@ -20,6 +19,7 @@ from appliance.errors import ApplianceError, InvalidInstance
 from dicom_node.headers import check_content, read_header
 from dicom_node.receive.spool import Spool
 from dicom_node.receive.transfer import Transfer
+from dicom_node.send.wire import WaitingDimse
 from dicom_node.status import SUCCESS, MismatchedInstance, store_status
 
 _COMMAND: Final = 0x01
@@ -34,7 +34,7 @@ class DamagedInstance(InvalidInstance):
     next_step = "Look at the object at the PACS; import the others by --series."
 
 
-class FetchingDimse(DIMSEServiceProvider):
+class FetchingDimse(WaitingDimse):
     """Writes the data sets of C-STORE requests to a spool, and waits for as long as some come.
 
     Parameters

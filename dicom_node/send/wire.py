@@ -1,13 +1,14 @@
 """Associations that we ask for: where parts of pynetdicom 3.0.4 are replaced on our side of them.
 
-The library would queue a whole object before it sends the first byte, and leave a socket open
-whose peer is gone. The private names that are used here
+The library would queue a whole object before it sends the first byte, leave a socket open whose
+peer is gone, and wait minutes for an answer of such a peer. The private names that are used here
 and in `reactor` are checked by `dicom_node.receive.contract` and `tests/dicom_node/test_wire.py`.
 """
 
 import contextlib
 import queue
 import socket
+import time
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -43,12 +44,27 @@ class Client(AE):
     def _create_socket(
         self, assoc: Association, address: AddressInformation, tls_args: Any
     ) -> AssociationSocket:
-        if self.provider is not None:
-            assoc.dimse = self.provider(assoc)
+        assoc.dimse = (self.provider or WaitingDimse)(assoc)
         assoc.dul.to_provider_queue = _Pipe(assoc.dul)
         made = ClientSocket(assoc, address=address)
         made.tls_args = tls_args
         return made
+
+
+class WaitingDimse(DIMSEServiceProvider):
+    """Waits for the peer's answer as long as the peer is there.
+
+    The library is told of the end by one message, which its own thread may take away first.
+    """
+
+    def get_msg(self, block: bool = False) -> Any:  # noqa: FBT001, FBT002  the library's
+        """Give the next message; (None, None) when there is none, or none will come."""
+        limit_s = self.dimse_timeout
+        ends = None if limit_s is None else time.monotonic() + limit_s
+        while block and is_transferring(self.dul) and (ends is None or time.monotonic() < ends):
+            with contextlib.suppress(queue.Empty):
+                return self.msg_queue.get(timeout=_LOOK_EVERY_S)
+        return super().get_msg(block=False)
 
 
 class _Pipe(queue.Queue[Any]):

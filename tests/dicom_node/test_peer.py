@@ -2,18 +2,23 @@
 
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from pynetdicom.presentation import build_context
+from pynetdicom.sop_class import Verification
 
 from appliance.errors import DeliveryRefused, PeerUnavailable
 from appliance.settings import ClientTls, Confirmation, ServerTls
 from dicom_node.peer import ArchivePeer
-from dicom_node.send.association import Endpoint, echo
+from dicom_node.send.association import Endpoint, associated, echo
 from dicom_node.send.confirmation import COMMITTED, Confirmer, confirm
 from dicom_node.send.confirmed_sending import send_until_confirmed
 from dicom_node.send.sender import Outgoing, outgoing, send
+from dicom_node.send.wire import is_transferring
+from tests.dicom_node.faults.clinic import wait_until
 from tests.dicom_node.objects import Image, write
 from tests.dicom_node.real_peers import Certificates, certificates
 
@@ -102,3 +107,18 @@ def test_the_answer_to_a_request_never_stands_inside_the_report(
             assert len(confirm(many, to, Confirmation(wait_s=10.0))) == len(many)
     finally:
         peer.stop()
+
+
+def test_nobody_waits_for_the_answer_of_a_peer_that_is_gone(tmp_path: Path) -> None:
+    """Not even when the library has used up its one message that the peer has gone."""
+    peer = ArchivePeer(folder=tmp_path / "pacs")
+    to = endpoint(peer.start(ae_title="PACS", host="127.0.0.1", port=0))
+    with (
+        suppress(PeerUnavailable),
+        associated(to, [build_context(Verification)]) as association,
+    ):
+        peer.stop()
+        wait_until(lambda: not is_transferring(association.dul))
+        while not association.dimse.msg_queue.empty():
+            association.dimse.msg_queue.get()
+        assert association.dimse.get_msg(block=True) == (None, None)

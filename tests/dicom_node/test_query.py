@@ -449,7 +449,8 @@ class Dripping(queue.Queue):
 
 def test_a_slow_object_is_waited_for_as_long_as_it_grows(tmp_path: Path) -> None:
     spool = a_spool(tmp_path)
-    association = SimpleNamespace(is_established=True, dimse_timeout=1.0)
+    established = SimpleNamespace(state_machine=SimpleNamespace(current_state="Sta6"))
+    association = SimpleNamespace(is_established=True, dimse_timeout=0.0, dul=established)
     taking = FetchingDimse(association, spool)
     taking.msg_queue = Dripping(spool, n_drips=5)
     assert taking.get_msg(block=True) == (None, None)
