@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from appliance.errors import StorageFull
+from appliance.errors import IdentityDoubt, StorageFull
 
 FOLDERS = ("spool", "original", "sealed", "deid", "findings", "report", "outbox", "vault")
 STATE_FOLDERS = ("journal", "receipts", "run", "log")
@@ -78,6 +78,21 @@ def storage_errors() -> Iterator[None]:
         if error.errno in NO_SPACE_ERRNOS:
             raise StorageFull("The disk of the appliance is full.") from error
         raise
+
+
+def plain_folder(name: str, slide_id: str) -> str:
+    """See that a folder which the journal names is this slide's, and in the zone of its stage.
+
+    Every daemon can write the journal, so a row of it must not lead anywhere else.
+
+    Raises
+    ------
+    IdentityDoubt
+        It is not.
+    """
+    if Path(name).name != name or not name.startswith(f"{slide_id}@"):
+        raise IdentityDoubt("The journal names a folder that is not this slide's.")
+    return name
 
 
 def private_folder(zone: Path, folder: str) -> Path:

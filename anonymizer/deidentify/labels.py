@@ -12,7 +12,7 @@ from anonymizer.sight.sight import Sight
 from appliance.control import Command, Operator
 from appliance.errors import ForbiddenAction
 from appliance.line import ZONES, Role, Stage, State
-from appliance.storage import Root, write_durably
+from appliance.storage import Root, plain_folder, write_durably
 from appliance.stores.journal import Journal
 
 _FILE: Final = "accepted-labels.json"
@@ -65,11 +65,11 @@ def label_commands(
         slide_id = str(arguments.get("slide_id", ""))
         if sight is None or not sight.compares_label:
             raise ForbiddenAction("Labels are not read here: deidentify.label is set to ignore.")
-        folder = journal.board.folder(slide_id, Stage.ASSEMBLE) or ""
-        # Every daemon can write the journal: its row must not lead to another slide's label.
-        is_its_own = Path(folder).name == folder and folder.startswith(f"{slide_id}@")
-        original = root.zone(ZONES[Stage.ASSEMBLE]) / folder
-        files = sorted(original.glob("*.dcm")) if is_its_own else []
+        folder = journal.board.folder(slide_id, Stage.ASSEMBLE)
+        if folder is None:
+            raise ForbiddenAction(_NO_ORIGINAL)
+        original = root.zone(ZONES[Stage.ASSEMBLE]) / plain_folder(folder, slide_id)
+        files = sorted(original.glob("*.dcm"))
         if not files:
             raise ForbiddenAction(_NO_ORIGINAL)
         journal.note(operator.name, "label", "Saw the slide's label.", slide_id=slide_id)

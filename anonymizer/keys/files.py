@@ -28,10 +28,10 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X
 from anonymizer.keys.guessing import is_guessable
 from anonymizer.pseudonyms import KEY_BYTES, CodeList, Pseudonyms
 from appliance.errors import ConfigError
-from appliance.manifest import read_retired, read_sign_public
 from appliance.sealing import CellCipher, read_seal_public
 from appliance.settings import credential
 from appliance.storage import fsync_folder
+from appliance.trust import read_retired, read_sign_public
 
 SECRETS = ("pseudonym.key", "sampling.key", "vault.key")
 RETIRED = "retired"

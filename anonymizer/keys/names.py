@@ -14,8 +14,8 @@ from anonymizer.keys.files import (
     read_seal_keys,
     read_sign_key,
 )
-from appliance.manifest import key_id, read_sign_publics
 from appliance.settings import credential
+from appliance.trust import key_id, read_sign_publics
 
 
 def names_of(folder: Path, *, now: float) -> Mapping[str, tuple[str, ...]]:

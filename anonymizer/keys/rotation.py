@@ -7,7 +7,7 @@ write its name down, and nothing is released to that name again. Its keys can th
 for an audit, and taking the name off the list would bring the same pseudonyms back, never others.
 """
 
-import re
+import math
 import secrets
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -31,17 +31,12 @@ from anonymizer.keys.files import (
 )
 from anonymizer.keys.names import seal_id
 from anonymizer.pseudonyms import KEY_BYTES
-from appliance.errors import ForbiddenAction
-from appliance.manifest import key_id
+from appliance.errors import ConfigError, ForbiddenAction
 from appliance.sealing import CellCipher
+from appliance.trust import key_id, public_entries
 
 TRUSTED_FOR_S: Final = 31 * 86_400.0
 """How long an earlier signing key is trusted: a parcel may leave for 30 days after its signing."""
-
-_ENTRY: Final = re.compile(
-    rb"Trusted until (?P<until>\S+)\n"
-    rb"(?P<pem>-----BEGIN PUBLIC KEY-----[^-]+-----END PUBLIC KEY-----)"
-)
 
 
 def rotate_vault(folder: Path, rewrite: Callable[[CellCipher], None]) -> str:
@@ -75,7 +70,7 @@ def rotate_sign(folder: Path, *, now: float) -> str:
     The new public key is there before anything is signed with it.
     """
     old, new = read_sign_key(folder).public_key(), Ed25519PrivateKey.generate()
-    entries = [_trusted(old, until=now + TRUSTED_FOR_S), *_still_trusted(folder, old, now)]
+    entries = [_entry(public_pem(old), now + TRUSTED_FOR_S), *_still_trusted(folder, old, now)]
     replace(folder / "sign.pub", public_pem(new.public_key()) + b"".join(entries))
     replace(folder / "sign.key", private_pem(new))
     return key_id(new.public_key())
@@ -83,18 +78,21 @@ def rotate_sign(folder: Path, *, now: float) -> str:
 
 def _still_trusted(folder: Path, old: Ed25519PublicKey, now: float) -> list[bytes]:
     """Entries of earlier keys; one that never signed, since a rotation was cut off, has none."""
-    content = read_file(folder / "sign.pub", secret=False)
+    path = folder / "sign.pub"
+    try:
+        entries = public_entries(read_file(path, secret=False))
+    except ValueError as error:
+        raise ConfigError(f"{path} is not a public key in PEM form; restore it.") from error
     return [
-        entry.group() + b"\n"
-        for entry in _ENTRY.finditer(content)
-        if entry["pem"].strip() != public_pem(old).strip()
-        and datetime.fromisoformat(entry["until"].decode()).timestamp() > now
+        _entry(pem + b"\n", until)
+        for pem, until in entries
+        if now < until < math.inf and pem.strip() != public_pem(old).strip()
     ]
 
 
-def _trusted(key: Ed25519PublicKey, *, until: float) -> bytes:
+def _entry(pem: bytes, until: float) -> bytes:
     moment = datetime.fromtimestamp(until, UTC).isoformat(timespec="seconds")
-    return f"Trusted until {moment}\n".encode() + public_pem(key)
+    return f"Trusted until {moment}\n".encode() + pem
 
 
 def rotate_seal(folder: Path) -> str:

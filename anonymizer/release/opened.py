@@ -17,11 +17,11 @@ from anonymizer.keys.files import (
 )
 from anonymizer.pseudonyms import CodeList, Pseudonyms, subject_of
 from anonymizer.release.belonging import Inverse, inverse_of
-from appliance.errors import ConfigError, IdentityDoubt, IncompleteSlide
+from appliance.errors import ConfigError, IncompleteSlide
 from appliance.line import ZONES, Stage
 from appliance.sealing import CellCipher, open_sealed
 from appliance.slides.identity import SealedIdentity
-from appliance.storage import Root
+from appliance.storage import Root, plain_folder
 from appliance.stores.vault import Vault
 from appliance.worker import Work
 
@@ -120,21 +120,6 @@ def open_slide_of(work: Work, *, root: Root, vault: Vault, keys: ReleaseKeys) ->
 
 def _folder(work: Work, stage: Stage, root: Root) -> Path:
     return root.zone(ZONES[stage]) / plain_folder(work.product(stage).folder, work.claim.slide_id)
-
-
-def plain_folder(name: str, slide_id: str) -> str:
-    """See that a folder which the journal names is this slide's, and in the zone of its stage.
-
-    Every daemon can write the journal, so a row of it must not lead release anywhere else.
-
-    Raises
-    ------
-    IdentityDoubt
-        It is not.
-    """
-    if Path(name).name != name or not name.startswith(f"{slide_id}@"):
-        raise IdentityDoubt("The journal names a folder that is not this slide's.")
-    return name
 
 
 def ingest(slide_id: str, *, folder: str, root: Root, vault: Vault) -> None:

@@ -9,10 +9,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from appliance.errors import DeliveryRefused
 from appliance.line import Parcel
-from appliance.manifest import ListedFile, Manifest, key_id, sign
+from appliance.manifest import ListedFile, Manifest, sign
 from appliance.settings import Route
 from appliance.storage import Root, publish, start_publication, storage_errors
 from appliance.stores.vault import Vault
+from appliance.trust import key_id
 
 EXPIRES_AFTER_S: Final = 30 * 86_400.0
 """How long a signature allows a parcel to leave."""

@@ -16,6 +16,8 @@ from anonymizer.sight.found import Picture
 
 _LARGEST_PX: Final = 40_000_000
 _COLOURS: Final = 3
+_LARGEST_BYTES: Final = _COLOURS * _LARGEST_PX + (16 << 20)
+"""Of a file: such pixels, not compressed, and a header. A larger one is not even read."""
 _UNREADABLE: Final = (
     ArithmeticError,
     AttributeError,
@@ -39,6 +41,8 @@ def decoded(file: Path) -> Sequence[Picture]:
     Tiles are joined when they are all there; frames of anything else come each by itself.
     """
     try:
+        if file.stat().st_size > _LARGEST_BYTES:
+            return ()
         with quiet_pydicom():
             header = pydicom.dcmread(file)
             count = int(header.get("NumberOfFrames") or 1)

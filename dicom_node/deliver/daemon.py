@@ -18,15 +18,11 @@ from appliance.errors import (
     TransientError,
 )
 from appliance.line import ParcelClaim
-from appliance.manifest import (
-    VerifiedParcel,
-    open_verified,
-    read_retired,
-    read_sign_publics,
-)
+from appliance.manifest import VerifiedParcel, open_verified
 from appliance.settings import Keys, Route, Settings
 from appliance.storage import Root
 from appliance.stores.journal import MAX_ATTEMPTS, Journal
+from appliance.trust import read_retired, read_sign_publics
 from appliance.worker import LONGEST_RETRY_S, renewing, retry_after_s
 from dicom_node.deliver.actions import delivery_actions
 from dicom_node.routes import stow

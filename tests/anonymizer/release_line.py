@@ -15,7 +15,6 @@ from anonymizer.keys.files import init_keys, read_seal_pub
 from anonymizer.release.opened import SEALED, ReleaseKeys, read_keys
 from anonymizer.release.stage import Release
 from appliance.line import Outcome, SlideStatus, Stage, Verdict
-from appliance.manifest import read_sign_public
 from appliance.sealing import seal
 from appliance.settings import Settings
 from appliance.slides.findings import CLASS_MAP_PNG, FINDINGS_JSON
@@ -23,6 +22,7 @@ from appliance.storage import Root, publish, start_publication
 from appliance.stores.database import open_engine
 from appliance.stores.journal import Journal
 from appliance.stores.vault import Vault
+from appliance.trust import read_sign_public
 from appliance.worker import Work, Worker
 from inference.naming import Naming
 from inference.outside_sr import outside_sr

@@ -16,13 +16,13 @@ from anonymizer.keys.names import names_of
 from anonymizer.release.opened import read_keys
 from anonymizer.release.parcels import EXPIRES_AFTER_S
 from appliance.errors import ConfigError, DeliveryRefused, ForbiddenAction, IdentityDoubt
-from appliance.manifest import read_retired, read_sign_publics
 from appliance.sealing import CellCipher, open_sealed, seal
 from appliance.settings import Keys
 from appliance.storage import Root
 from appliance.stores import vault_upkeep
 from appliance.stores.vault import Sampling, Vault
 from appliance.stores.vault_upkeep import check, holding, open_vault_engine
+from appliance.trust import read_retired, read_sign_publics
 from dicom_node.deliver.daemon import opener
 from tests.anonymizer.release_line import INSIDE, Line, outside_sr_route
 

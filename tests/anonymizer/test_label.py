@@ -14,6 +14,7 @@ from anonymizer.deidentify.stage import handler
 from anonymizer.keys.files import init_keys
 from anonymizer.part10.reading import read_header
 from anonymizer.pseudonyms import Pseudonyms
+from anonymizer.sight.decoding import decoded
 from anonymizer.sight.label import Agreement, read_label
 from anonymizer.sight.sight import Sight, sight_of
 from appliance.control import AnsweredError, ControlServer, call
@@ -189,3 +190,11 @@ def test_without_tesseract_the_daemon_stops_and_says_what_to_do(tmp_path: Path):
     )
     assert done.returncode == EXIT_CONFIG
     assert "install tesseract-ocr" in done.stderr
+
+
+def test_a_label_image_of_giant_size_is_not_even_read(tmp_path: Path):
+    [*_, label] = scanned(tmp_path / "in", label_saying("C-1", "C-1"))
+    assert decoded(label)
+    with label.open("r+b") as file:
+        file.truncate(1 << 30)
+    assert decoded(label) == ()

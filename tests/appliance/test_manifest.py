@@ -9,17 +9,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from appliance.errors import ConfigError, DeliveryRefused
-from appliance.manifest import (
-    MANIFEST,
-    SIGNATURE,
-    Manifest,
-    key_id,
-    list_file,
-    open_verified,
-    read_sign_public,
-    sign,
-    verify,
-)
+from appliance.manifest import MANIFEST, SIGNATURE, Manifest, list_file, open_verified, sign, verify
+from appliance.trust import key_id, read_sign_public
 
 KEY = Ed25519PrivateKey.generate()
 PUBLIC = KEY.public_key()
