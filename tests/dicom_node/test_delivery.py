@@ -367,7 +367,7 @@ _DYING = """
 import os, signal, sys, threading, time
 from functools import partial
 from pathlib import Path
-from appliance import manifest
+from appliance import manifest, trust
 from appliance.settings import Route
 from appliance.stores.database import open_engine
 from appliance.stores.journal import Journal
@@ -394,7 +394,7 @@ Deliverer(
     route=route,
     outbox=Path(outbox),
     open_parcel=partial(
-        manifest.open_verified, route=route, public_key=manifest.read_sign_public(Path(key))
+        manifest.open_verified, route=route, public_key=trust.read_sign_public(Path(key))
     ),
     carrier=Dying(),
 ).step()
