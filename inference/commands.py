@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from appliance.slides.findings import Findings
-    from inference.manifest import Model
+    from inference.model.manifest import Model
 
 
 def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -43,8 +43,9 @@ def _infer(arguments: argparse.Namespace) -> int:
     from appliance.settings import load
     from appliance.storage import Root
     from appliance.worker import Worker
-    from inference import bundle, engine
-    from inference.predict import Predictor
+    from inference.model import bundle
+    from inference.running import engine
+    from inference.running.predict import Predictor
     from inference.stage import infer_handler, report_handler
 
     settings = load(arguments.settings)
@@ -77,8 +78,8 @@ def _infer(arguments: argparse.Namespace) -> int:
 
 
 def _list_models(arguments: argparse.Namespace) -> int:
-    from inference import bundle
-    from inference.manifest import load_model
+    from inference.model import bundle
+    from inference.model.manifest import load_model
 
     models = [load_model(folder) for folder in bundle.bundled_models()]
     if arguments.json:
@@ -96,7 +97,7 @@ def _list_models(arguments: argparse.Namespace) -> int:
 
 
 def _described(model: "Model") -> dict[str, Any]:
-    from inference import bundle
+    from inference.model import bundle
 
     return {
         "name": model.folder.name,
@@ -117,7 +118,8 @@ def _described(model: "Model") -> dict[str, Any]:
 
 def _check_models(arguments: argparse.Namespace) -> int:
     from appliance.settings import load
-    from inference import bundle, engine
+    from inference.model import bundle
+    from inference.running import engine
 
     settings = load(arguments.settings)
     models = bundle.configured_models(settings.inference)
@@ -129,7 +131,7 @@ def _check_models(arguments: argparse.Namespace) -> int:
 
 
 def _analyze(arguments: argparse.Namespace) -> int:
-    from inference.analyze import analyze
+    from inference.offline.analyze import analyze
 
     def progress(fraction: float, words: str) -> None:
         if sys.stderr.isatty():

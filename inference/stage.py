@@ -15,19 +15,19 @@ import numpy as np
 from appliance.errors import RejectedError
 from appliance.line import Outcome, Stage
 from appliance.settings import VerdictRules
-from appliance.slides.classes import SlideClass
+from appliance.slides.classes import ClassMap, SlideClass
 from appliance.slides.findings import CLASS_MAP_PNG, FINDINGS_JSON, Findings, read_findings
 from appliance.slides.reader import SlideReader, open_slide
 from appliance.storage import storage_errors
 from appliance.worker import Handler, Work
-from inference import polygons, quality
-from inference.naming import Naming, settings_digest
-from inference.outside_sr import outside_sr
-from inference.picture import slide_picture
-from inference.predict import ClassMap, Predictor, Progress
-from inference.seg import segmentation
-from inference.source_header import completed
-from inference.sr import report
+from inference.judging import polygons, quality
+from inference.reports.naming import Naming, settings_digest
+from inference.reports.outside_sr import outside_sr
+from inference.reports.picture import slide_picture
+from inference.reports.seg import segmentation
+from inference.reports.source_header import completed
+from inference.reports.sr import report
+from inference.running.predict import Predictor, Progress
 
 SR_DCM, SEG_DCM, OUTSIDE_SR_DCM = "sr.dcm", "seg.dcm", "outside_sr.dcm"
 PICTURE_PNG, SUMMARY_JSON, SPEED_JSON = "slide_picture.png", "summary.json", "speed.json"

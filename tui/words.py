@@ -108,6 +108,9 @@ CARRIED: Mapping[str, str] = MappingProxyType(
     {
         "SR": "report",
         "SEG": "segmentation",
+        "ANN": "annotations",
+        "heat_map": "heat map",
+        "one_pager": "one-pager",
         "originals": "originals",
         "outside_sr": "bare report",
         "tiles": "shuffled tiles",

@@ -47,6 +47,7 @@ CONCEPTS: Final[Mapping[Code, str]] = {
     ("pen", _PRIVATE_SCHEME): "Pen mark",
     ("bubble", _PRIVATE_SCHEME): "Air bubble",
     ("out-of-focus", _PRIVATE_SCHEME): "Out of focus",
+    ("87612001", "SCT"): "Blood",
     ("mm2", "UCUM"): "square millimeter",
     ("%", "UCUM"): "percent",
 }

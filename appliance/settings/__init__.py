@@ -124,7 +124,22 @@ class Inference(Section):
     device: Literal["auto", "cpu", "gpu"] = "auto"
     workers: int = Field(default=0, ge=0, le=256)
     """Workers on the CPU; 0 means one a core."""
+    model_limit_s: float = Field(default=60.0, gt=0, le=3600)
+    """A model that takes longer for one batch hangs: the slide is set aside."""
     models: tuple[Model, ...] = ()
+
+
+class Report(Section):
+    """Which objects the PACS is given beside the SR, and how they are encoded."""
+
+    segmentation: Literal["binary", "labelmap"] = "binary"
+    """labelmap: Label Map Segmentation, ten to fifty times smaller; few viewers show it yet."""
+    annotations: bool = False
+    """The outlines of artifacts as Microscopy Bulk Simple Annotations, too."""
+    heat_map: Literal["none", "parametric", "fractional"] = "none"
+    """What a tile classifier saw: a Parametric Map, or a Segmentation of type FRACTIONAL."""
+    one_pager: bool = False
+    """One page with the slide picture as an Encapsulated PDF, for a PACS that shows only that."""
 
 
 class VerdictRules(Section):
@@ -140,6 +155,7 @@ class VerdictRules(Section):
             "bubble": 0.05,
             "pen": 0.02,
             "dark_spot": 0.02,
+            "blood": 0.10,
         }
     )
     minimum_tissue_mm2: float = Field(default=0.05, ge=0)
@@ -166,6 +182,7 @@ class Settings(Section):
     deidentify: Deidentify = Deidentify()
     inference: Inference = Inference()
     verdict: VerdictRules = VerdictRules()
+    report: Report = Report()
     routes: tuple[Route, ...] = ()
     operators: Operators = Operators()
 

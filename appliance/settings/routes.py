@@ -78,6 +78,9 @@ class Policy(Section):
 
 
 MINIMUM_GAP_UM = 16.0
+REPORTS = frozenset({"SR", "SEG", "ANN", "heat_map", "one_pager"})
+"""What the report stage writes for the PACS; each but the SR is there only when there is something
+to say and the settings ask for it."""
 
 
 class Route(Section):
@@ -87,9 +90,10 @@ class Route(Section):
     recipient: Name
     place: Literal["inside", "outside"]
     kind: Literal["dimse", "stow", "folder"]
-    carries: tuple[Literal["SR", "SEG", "originals", "tiles", "outside_sr"], ...] = Field(
-        min_length=1
-    )
+    carries: tuple[
+        Literal["SR", "SEG", "ANN", "heat_map", "one_pager", "originals", "tiles", "outside_sr"],
+        ...,
+    ] = Field(min_length=1)
     """originals: every object byte by byte as the scanner sent it; this is an archive route."""
     peer: Peer | None = None
     web: Web | None = None
@@ -124,9 +128,10 @@ class Route(Section):
             if self.policy is None:
                 raise ValueError("an outside route needs a policy")
             return self
-        if self.kind == "folder" or (carried - {"SR", "SEG"} and carried != {"originals"}):
+        if self.kind == "folder" or (carried - REPORTS and carried != {"originals"}):
             raise ValueError(
-                "an inside route is of kind dimse or stow and carries SR and SEG, or originals only"
+                "an inside route is of kind dimse or stow and carries reports "
+                "(SR, SEG, ANN, heat_map, one_pager), or originals only"
             )
         if not all(map(self._is_inside, self._hosts())):
             raise ValueError("the peer's host must be an address inside addresses")

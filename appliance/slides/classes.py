@@ -1,8 +1,16 @@
-"""The seven classes of the class map: one index, name, colour and plain word each."""
+"""The eight classes of the class map: one index, name, colour and plain word each."""
 
 from dataclasses import dataclass
 from enum import IntEnum
 from types import MappingProxyType
+
+import numpy as np
+import numpy.typing as npt
+
+ClassMap = npt.NDArray[np.uint8]
+"""`(rows, columns)` of `SlideClass`; row 0, column 0 is the corner of the total pixel matrix."""
+Mask = npt.NDArray[np.bool_]
+"""`(rows, columns)`, on the same grid."""
 
 
 class SlideClass(IntEnum):
@@ -15,6 +23,7 @@ class SlideClass(IntEnum):
     PEN = 4
     BUBBLE = 5
     OUT_OF_FOCUS = 6
+    BLOOD = 7
 
     @property
     def key(self) -> str:
@@ -46,6 +55,7 @@ LOOKS: MappingProxyType[SlideClass, Look] = MappingProxyType(
         SlideClass.PEN: Look(words="pen mark", rgb=(0, 114, 178)),
         SlideClass.BUBBLE: Look(words="air bubble", rgb=(86, 180, 233)),
         SlideClass.OUT_OF_FOCUS: Look(words="out of focus", rgb=(240, 228, 66)),
+        SlideClass.BLOOD: Look(words="blood", rgb=(204, 121, 167)),
     }
 )
 
@@ -55,6 +65,7 @@ ARTIFACTS: tuple[SlideClass, ...] = (
     SlideClass.PEN,
     SlideClass.BUBBLE,
     SlideClass.OUT_OF_FOCUS,
+    SlideClass.BLOOD,
 )
 """The classes that are artifacts, in the order in which every table shows them."""
 

@@ -12,6 +12,8 @@ from appliance.slides.classes import SlideClass, by_key
 
 FINDINGS_JSON = "findings.json"
 CLASS_MAP_PNG = "class_map.png"
+FOCUS_MAP_PNG = "focus_map.png"
+"""`(rows, columns)` uint8: 1 blurred to 255 sharp, 0 where there is no tissue."""
 SLIDE_AREA = "Slide Area"
 """Text in the slide picture's PNG: `left top width height` in pixels of the slide itself, so that a
 terminal can show it without title and legend."""
@@ -39,6 +41,31 @@ class Region:
     polygon_um: tuple[tuple[float, float], ...]
     """(x, y) micrometres from the top-left corner of the base matrix, x along its columns, y along
     its rows; not closed (the last point differs from the first)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TileResult:
+    """What one tile classifier saw on the slide, for one of its classes."""
+
+    model: str
+    """`ModelUse.name`."""
+    name: str
+    """The class, as the model's manifest names it."""
+    code: tuple[str, str, str]
+    """Code Value, Coding Scheme Designator and Code Meaning of the class."""
+    threshold: float
+    """Probability from which a tile counts."""
+    area_mm2: float
+    """Tissue in tiles at or above the threshold."""
+    share_of_tissue: float
+    """Part of the tissue that was judged, 0 to 1."""
+    highest: float
+    """Highest probability of any tile."""
+    map_file: str
+    """Name of the PNG beside `findings.json`: `(rows, columns)` uint8, one pixel a tile, 1 to 255
+    for a probability of 0 to 1, 0 where no tile was judged."""
+    map_um_px: float
+    """Side of a pixel of that map."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +105,11 @@ class Findings:
     """The largest regions of artifacts, largest first, bounded in number."""
     models: tuple[ModelUse, ...]
     warnings: tuple[str, ...] = ()
+    tile_results: tuple[TileResult, ...] = ()
+    focus_um_px: float | None = None
+    """Side of a pixel of `focus_map.png`; None when there is none."""
+    unlikeness: float | None = None
+    """How unlike the training data the slide looks, 1 at the limit; None when not measured."""
 
     def artifact(self, kind: SlideClass) -> ArtifactArea:
         """Give the area of one artifact; zero when it was not found."""
@@ -142,6 +174,9 @@ def _findings(raw: dict[str, Any]) -> Findings:
         regions=tuple(_region(item) for item in raw["regions"]),
         models=tuple(_model(item) for item in raw["models"]),
         warnings=tuple(str(item) for item in raw["warnings"]),
+        tile_results=tuple(_tile_result(item) for item in raw["tile_results"]),
+        focus_um_px=_optional(raw["focus_um_px"]),
+        unlikeness=_optional(raw["unlikeness"]),
     )
 
 
@@ -169,6 +204,32 @@ def _model(raw: dict[str, Any]) -> ModelUse:
         device=str(raw["device"]),
         um_px=_positive(raw["um_px"]),
     )
+
+
+def _tile_result(raw: dict[str, Any]) -> TileResult:
+    value, scheme, meaning = raw["code"]
+    return TileResult(
+        model=str(raw["model"]),
+        name=str(raw["name"]),
+        code=(str(value), str(scheme), str(meaning)),
+        threshold=_amount(raw["threshold"]),
+        area_mm2=_amount(raw["area_mm2"]),
+        share_of_tissue=_amount(raw["share_of_tissue"]),
+        highest=_amount(raw["highest"]),
+        map_file=_plain_name(raw["map_file"]),
+        map_um_px=_positive(raw["map_um_px"]),
+    )
+
+
+def _plain_name(raw: str) -> str:
+    """Take a file name and no path: the findings may not point elsewhere."""
+    if Path(str(raw)).name != raw:
+        raise ValueError("not a plain file name")
+    return str(raw)
+
+
+def _optional(raw: float | None) -> float | None:
+    return None if raw is None else _amount(raw)
 
 
 def _amount(raw: float) -> float:

@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from appliance.slides.classes import SlideClass
-from inference.engine import CPU, Probabilities, Session
-from inference.manifest import load_model
+from inference.model.manifest import load_model
+from inference.running.engine import CPU, Probabilities, Session
 from inference.training import generated, heldout, outlined, scenes
 from inference.training.sources import IGNORE, Labels, Rgb, TissueImage, tissue_labels
 

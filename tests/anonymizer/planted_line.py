@@ -22,7 +22,7 @@ from appliance.slides.identity import identity_of
 from appliance.storage import publish, start_publication
 from appliance.worker import Handler, Work, Worker
 from dicom_node.headers import read_datasets
-from inference.predict import Predictor
+from inference.running.predict import Predictor
 from inference.stage import infer_handler, report_handler
 from tests.anonymizer import planted
 from tests.anonymizer.planted import Canaries

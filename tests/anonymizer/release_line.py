@@ -24,8 +24,8 @@ from appliance.stores.journal import Journal
 from appliance.stores.vault import Vault
 from appliance.trust import read_sign_public
 from appliance.worker import Work, Worker
-from inference.naming import Naming
-from inference.outside_sr import outside_sr
+from inference.reports.naming import Naming
+from inference.reports.outside_sr import outside_sr
 from tests.anonymizer import release_parts
 from tests.anonymizer.release_parts import (
     encoded,

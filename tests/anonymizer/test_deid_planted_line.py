@@ -13,8 +13,8 @@ from appliance.line import Stage, State
 from appliance.synthetic.dicom import write_slide
 from appliance.synthetic.identity import SlideIdentity
 from appliance.synthetic.plan import SlidePlan
-from inference import bundle
-from inference.predict import Predictor
+from inference.model import bundle
+from inference.running.predict import Predictor
 from tests.anonymizer.planted import Canaries
 from tests.anonymizer.planted_line import plant_into, research, walk
 from tests.anonymizer.release_line import Line, outside_sr_route, tiles_route

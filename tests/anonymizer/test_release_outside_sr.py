@@ -12,8 +12,8 @@ from anonymizer.release.outside_sr import outside_report
 from anonymizer.release.restore import to_file
 from appliance.errors import DeliveryRefused
 from appliance.line import Verdict
-from inference.naming import Naming
-from inference.outside_sr import outside_sr
+from inference.reports.naming import Naming
+from inference.reports.outside_sr import outside_sr
 from tests.anonymizer.release_parts import KEY, findings_of
 
 PSEUDONYMS = Pseudonyms(KEY)

@@ -13,8 +13,9 @@ from appliance.synthetic.dicom import write_slide
 from appliance.synthetic.identity import SlideIdentity
 from appliance.synthetic.plan import SlidePlan
 from appliance.synthetic.truth import PlantedTruth
-from inference import bundle
-from inference.predict import Models, Predictor
+from inference.model import bundle
+from inference.model.bundle import Models
+from inference.running.predict import Predictor
 from inference.stage import find, write_report
 
 CANARY = "ZANZIBAR"

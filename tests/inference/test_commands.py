@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from appliance.errors import UnsuitableSlide
-from inference import bundle
 from inference.commands import register
-from inference.manifest import digest_of
+from inference.model import bundle
+from inference.model.manifest import digest_of
 
 
 def run(*words: str, settings: Path | None = None) -> int:

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from appliance.errors import ConfigError, DeviceUnavailable, ModelError
-from inference import bundle, engine
-from inference.manifest import load_model
-from inference.predict import Models
+from inference.model import bundle
+from inference.model.bundle import Models
+from inference.model.manifest import load_model
+from inference.running import engine
 
 
 def has_gpu() -> bool:

@@ -7,9 +7,9 @@ import pytest
 
 from appliance.errors import ConfigError, ModelError
 from appliance.settings import Inference, Model
-from inference import bundle
-from inference.manifest import digest_of, load_model
-from inference.onnx_file import check_onnx
+from inference.model import bundle
+from inference.model.manifest import digest_of, load_model
+from inference.model.onnx_file import check_onnx
 
 TISSUE = bundle.BUNDLED / "tissue"
 

@@ -12,8 +12,9 @@ from appliance.errors import UnsuitableSlide
 from appliance.line import Verdict
 from appliance.slides.classes import SlideClass
 from appliance.synthetic.truth import PlantedTruth
-from inference.predict import Models, Predictor
-from inference.sampling import Sampler
+from inference.model.bundle import Models
+from inference.running.predict import Predictor
+from inference.running.sampling import Sampler
 from tests.inference.conftest import Analysed, open_folder, quiet
 
 

@@ -7,7 +7,7 @@ from appliance.line import Verdict
 from appliance.settings import VerdictRules
 from appliance.slides.classes import SlideClass
 from appliance.slides.findings import ArtifactArea
-from inference import polygons, quality
+from inference.judging import polygons, quality
 
 UM_PX = 10.0
 RULES = VerdictRules()

@@ -13,11 +13,11 @@ from PIL import Image
 
 from appliance.slides.classes import SlideClass
 from appliance.slides.findings import Findings
-from inference import codes
-from inference.naming import Naming, uid_of
-from inference.outside_sr import outside_sr
-from inference.predict import Predictor
-from inference.seg import MAXIMUM_FRAMES, _bounded, _frames
+from inference.reports import codes
+from inference.reports.naming import Naming, uid_of
+from inference.reports.outside_sr import outside_sr
+from inference.reports.seg import MAXIMUM_FRAMES, _bounded, _frames
+from inference.running.predict import Predictor
 from inference.stage import read_class_map
 from tests.inference.conftest import CANARY, SLIDE_ID, Analysed, analyse
 

@@ -15,7 +15,7 @@ from appliance.storage import Root
 from appliance.stores.database import open_engine
 from appliance.stores.journal import Journal
 from appliance.worker import Handler, Work, Worker
-from inference.predict import Predictor
+from inference.running.predict import Predictor
 from inference.stage import infer_handler, read_class_map, report_handler
 from tests.inference.conftest import Analysed
 

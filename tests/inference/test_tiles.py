@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inference.tiles import TileGrid
+from inference.running.tiles import TileGrid
 
 SIZES = st.integers(min_value=1, max_value=900)
 

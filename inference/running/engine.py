@@ -12,7 +12,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as state
 from onnxruntime.capi.onnxruntime_inference_collection import InferenceSession
 
 from appliance.errors import ConfigError, DeviceUnavailable, ModelError
-from inference.manifest import Model
+from inference.model.manifest import Model
 
 AUTO, CPU, GPU = "auto", "cpu", "gpu"
 _CUDA, _CPU = "CUDAExecutionProvider", "CPUExecutionProvider"

@@ -1,16 +1,24 @@
 """Which models the settings name, found, checked and paired."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from appliance.errors import ConfigError, ModelError
 from appliance.settings import Inference
 from appliance.settings import Model as PinnedModel
-from inference.manifest import ARTIFACT, TISSUE, Model, load_model
-from inference.predict import Models
+from inference.model.manifest import ARTIFACT, TISSUE, Model, load_model
 
-BUNDLED = Path(__file__).parent / "models"
+BUNDLED = Path(__file__).parents[1] / "models"
 PREFIX = "bundled:"
 DIGEST_PREFIX = "sha256:"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Models:
+    """The models that judge slides: the two that every slide meets, and those that some meet."""
+
+    tissue: Model
+    artifact: Model
 
 
 def bundled_models() -> list[Path]:

@@ -6,8 +6,9 @@ list of its own, and gives it new UIDs for the recipient. The content tree:
     CONTAINER (126000, DCM, "Imaging Measurement Report")
       CODE      (111050, DCM, "Quality Assessment") = one of CID 6044
       NUM       (42798000, SCT, "Area") in mm2                   area of tissue
-      CONTAINER (47973001, SCT, "Artifact")                      one a kind of artifact, five
-        CODE    (kind-of-artifact, 99COVERSLIP) = fold, dark-spot, pen, bubble or out-of-focus
+      CONTAINER (47973001, SCT, "Artifact")                      one a kind of artifact, six
+        CODE    (kind-of-artifact, 99COVERSLIP) = fold, dark-spot, pen, bubble, out-of-focus
+                or (87612001, SCT, "Blood")
         NUM     (42798000, SCT, "Area") in mm2
         NUM     (share-of-tissue, 99COVERSLIP) in %
       CONTAINER (111001, DCM, "Algorithm Name")                  one a model
@@ -24,8 +25,8 @@ from pydicom.uid import UID, EnhancedSRStorage, ExplicitVRLittleEndian
 
 from appliance.slides.classes import SlideClass
 from appliance.slides.findings import ArtifactArea, Findings, ModelUse
-from inference import codes
-from inference.naming import Naming
+from inference.reports import codes
+from inference.reports.naming import Naming
 
 CONSTANT_DATE = "19000101"
 CONSTANT_TIME = "000000"

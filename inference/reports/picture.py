@@ -12,12 +12,11 @@ from PIL import Image, ImageDraw, ImageFont
 from PIL.PngImagePlugin import PngInfo
 
 from appliance.line import Verdict
-from appliance.slides.classes import ARTIFACTS, SlideClass
+from appliance.slides.classes import ARTIFACTS, ClassMap, SlideClass
 from appliance.slides.findings import SLIDE_AREA, Findings
 from appliance.slides.reader import SlideReader
 from appliance.slides.sources import Pixels
-from inference.predict import ClassMap
-from inference.sampling import Sampler
+from inference.running.sampling import Sampler
 
 LONGEST_PX = 1200
 SHORTEST_PX = 480

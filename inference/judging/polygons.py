@@ -3,9 +3,8 @@
 import cv2
 import numpy as np
 
-from appliance.slides.classes import ARTIFACTS, SlideClass
+from appliance.slides.classes import ARTIFACTS, ClassMap, SlideClass
 from appliance.slides.findings import Region
-from inference.predict import ClassMap
 
 MAXIMUM_REGIONS = 60
 MAXIMUM_POINTS = 200

@@ -8,10 +8,11 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from appliance.slides.classes import Mask
 from appliance.slides.sources import Pixels
-from inference.engine import Session
-from inference.manifest import Model
-from inference.sampling import Sampler
+from inference.model.manifest import Model
+from inference.running.engine import Session
+from inference.running.sampling import Sampler
 
 BLOCK_PX = 512
 """Side of the squares that the coarse view is cut into; a multiple of 32."""
@@ -21,8 +22,6 @@ _STEP = 32
 _DEFAULT_THRESHOLD = 0.5
 _GLASS_DARKEST = 190
 _GLASS_COLOURFUL = 30
-
-Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from appliance.errors import ModelError
-from inference.onnx_file import check_onnx
+from inference.model.onnx_file import check_onnx
 
 TISSUE, ARTIFACT = "tissue", "artifact"
 _TASKS = (TISSUE, ARTIFACT)

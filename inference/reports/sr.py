@@ -12,11 +12,12 @@ from pydicom.sr.codedict import codes as dicom_codes
 
 from appliance.slides.classes import SlideClass, by_key
 from appliance.slides.findings import ArtifactArea, Findings, ModelUse, Region
-from inference import CODE_VERSION, codes
-from inference.geometry import SlideFrame, slide_frame
-from inference.naming import Naming
-from inference.normalised import normalised
-from inference.seg import MANUFACTURER, MODEL_NAME, SERIAL_NUMBER
+from inference import CODE_VERSION
+from inference.reports import codes
+from inference.reports.geometry import SlideFrame, slide_frame
+from inference.reports.naming import Naming
+from inference.reports.normalised import normalised
+from inference.reports.seg import MANUFACTURER, MODEL_NAME, SERIAL_NUMBER
 
 SERIES_NUMBER = 9001
 MAXIMUM_REGIONS = 20

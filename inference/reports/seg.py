@@ -12,13 +12,13 @@ from pydicom.dataset import Dataset, FileDataset
 from pydicom.sr.coding import Code
 from pydicom.uid import ExplicitVRLittleEndian
 
-from appliance.slides.classes import SlideClass
+from appliance.slides.classes import ClassMap, SlideClass
 from appliance.slides.findings import Findings, ModelUse
-from inference import CODE_VERSION, codes
-from inference.geometry import slide_frame
-from inference.naming import Naming
-from inference.normalised import normalised
-from inference.predict import ClassMap
+from inference import CODE_VERSION
+from inference.reports import codes
+from inference.reports.geometry import slide_frame
+from inference.reports.naming import Naming
+from inference.reports.normalised import normalised
 
 TILE_PX = 512
 MAXIMUM_FRAMES = 400

@@ -11,17 +11,17 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
-import numpy.typing as npt
 
-from appliance.slides.classes import SlideClass
+from appliance.slides.classes import ClassMap, Mask, SlideClass
 from appliance.slides.findings import ModelUse
 from appliance.slides.reader import SlideReader
-from inference import tissue
-from inference.engine import GPU, Probabilities, Session
-from inference.manifest import Model
-from inference.sampling import Sampler
-from inference.tiles import Tile, TileGrid
-from inference.tissue import Mask, TissueView
+from inference.model.bundle import Models
+from inference.model.manifest import Model
+from inference.running import tissue
+from inference.running.engine import GPU, Probabilities, Session
+from inference.running.sampling import Sampler
+from inference.running.tiles import Tile, TileGrid
+from inference.running.tissue import TissueView
 
 MARGIN_PX = 16
 """Rim of an artifact tile that is thrown away: a network sees too little there."""
@@ -32,17 +32,8 @@ BATCH = 16
 _COARSENINGS = (1, 2, 4, 8, 16)
 
 Progress = Callable[[float, str], None]
-ClassMap = npt.NDArray[np.uint8]
 _J = TypeVar("_J")
 _R = TypeVar("_R")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Models:
-    """The two models that every slide meets."""
-
-    tissue: Model
-    artifact: Model
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

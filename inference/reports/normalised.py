@@ -7,8 +7,8 @@ from pydicom.filewriter import dcmwrite
 from pydicom.uid import UID
 
 from appliance import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
-from inference import codes
-from inference.source_header import written_at
+from inference.reports import codes
+from inference.reports.source_header import written_at
 
 
 def normalised(dataset: Dataset, *, header: Dataset, dimension_uid: str) -> bytes:

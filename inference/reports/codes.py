@@ -41,6 +41,7 @@ KINDS: Mapping[SlideClass, Code] = {
     SlideClass.PEN: Code("pen", PRIVATE_SCHEME, "Pen mark"),
     SlideClass.BUBBLE: Code("bubble", PRIVATE_SCHEME, "Air bubble"),
     SlideClass.OUT_OF_FOCUS: Code("out-of-focus", PRIVATE_SCHEME, "Out of focus"),
+    SlideClass.BLOOD: Code("87612001", "SCT", "Blood"),
 }
 
 VERDICTS: Mapping[Verdict, Code] = {

@@ -9,10 +9,8 @@ import numpy as np
 
 from appliance.line import Verdict
 from appliance.settings import VerdictRules
-from appliance.slides.classes import ARTIFACTS, SlideClass
+from appliance.slides.classes import ARTIFACTS, ClassMap, Mask, SlideClass
 from appliance.slides.findings import ArtifactArea
-from inference.predict import ClassMap
-from inference.tissue import Mask
 
 SMALLEST_REGION_UM2: Mapping[SlideClass, float] = {
     SlideClass.FOLD: 2_500.0,
@@ -20,6 +18,7 @@ SMALLEST_REGION_UM2: Mapping[SlideClass, float] = {
     SlideClass.PEN: 2_500.0,
     SlideClass.BUBBLE: 10_000.0,
     SlideClass.OUT_OF_FOCUS: 10_000.0,
+    SlideClass.BLOOD: 10_000.0,
 }
 """Smaller regions of an artifact are noise of the model: about 50 to 100 µm across, dust less."""
 
@@ -168,6 +167,7 @@ _PHRASES: Mapping[SlideClass, str] = {
     SlideClass.PEN: "is covered by pen marks",
     SlideClass.BUBBLE: "lies under air bubbles",
     SlideClass.OUT_OF_FOCUS: "is out of focus",
+    SlideClass.BLOOD: "is covered by blood",
 }
 
 

@@ -7,8 +7,9 @@ from appliance.errors import UnsuitableSlide
 from appliance.settings import VerdictRules
 from appliance.slides.findings import Findings
 from appliance.slides.reader import open_slide
-from inference import bundle, engine
-from inference.predict import Predictor, Progress
+from inference.model import bundle
+from inference.running import engine
+from inference.running.predict import Predictor, Progress
 from inference.stage import find, write_report
 
 

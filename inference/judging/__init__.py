@@ -1,0 +1,1 @@
+"""From what the models saw to findings: clean, measure, outline, decide."""

@@ -1,0 +1,1 @@
+"""What a model is: a folder of two files, checked and pinned."""

@@ -1,0 +1,1 @@
+"""Judging slides from folders, without a line."""

@@ -1,0 +1,1 @@
+"""What the appliance says of a slide, as DICOM objects and as pictures."""

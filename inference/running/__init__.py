@@ -1,0 +1,1 @@
+"""Reading a slide for the models, and running them."""
