@@ -1,4 +1,4 @@
-"""The kernel's own commands: demo, up, status, check-config."""
+"""The kernel's own commands: demo, analyze, up, status, check-config."""
 
 import argparse
 import json
@@ -11,6 +11,7 @@ from appliance.command import DEFAULT_SETTINGS
 from appliance.daemon import open_journal
 from appliance.demo import command as demo
 from appliance.line import SlideStatus
+from appliance.offline import command as offline
 from appliance.settings import load
 from appliance.supervisor import NO_ZONES, Supervisor, daemon_commands
 
@@ -21,6 +22,9 @@ def register(commands: Any) -> None:
     """Add the kernel's commands."""
     demo.add_arguments(
         commands.add_parser("demo", help="one slide down the whole line, over real sockets")
+    )
+    offline.add_arguments(
+        commands.add_parser("analyze", help="judge a folder of slides offline, one folder a slide")
     )
     _add(commands, "up", "run all daemons in the foreground, as one user", run_up)
     status = _add(commands, "status", "show the slides on the line", run_status)

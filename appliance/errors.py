@@ -6,7 +6,8 @@
     - PeerUnavailable · StorageFull · DeviceUnavailable · LeaseLost
   x RejectedError           set aside; a person decides
     - InvalidInstance · ConflictingInstance · IncompleteSlide · IdentityDoubt
-    - UnsuitableSlide · ModelError · PolicyRefused · DeliveryRefused · RepeatedFailure
+    - UnsuitableSlide (of these: UnreadableEncoding · DamagedImage)
+    - ModelError · PolicyRefused · DeliveryRefused · RepeatedFailure
   x ForbiddenAction         an operator may not do this, or it makes no sense now
 
 Anything else that is raised is a bug: the worker dies and systemd restarts it.
@@ -108,6 +109,23 @@ class UnsuitableSlide(RejectedError):
 
     code = "unsuitable-slide"
     next_step = "Look at the glass slide, clean it and scan it again."
+
+
+class UnreadableEncoding(UnsuitableSlide):
+    """The images are sound, and stored in a way that this software cannot read."""
+
+    code = "unreadable-encoding"
+    next_step = (
+        "The glass is not the matter: set the scanner to store JPEG or JPEG 2000, "
+        "then send the slide again."
+    )
+
+
+class DamagedImage(UnsuitableSlide):
+    """An image file is damaged, so that some of its pixels cannot be had."""
+
+    code = "damaged-image"
+    next_step = "Send the slide again from the scanner; if it fails again, scan it again."
 
 
 class ModelError(RejectedError):

@@ -90,6 +90,11 @@ class Claim:
         return f"{self.slide_id}@{self.token}"
 
 
+REPORTS = frozenset({"SR", "SEG", "ANN", "heat_map", "one_pager"})
+"""What the report stage writes for the PACS; each but the SR is there only when there is something
+to say and the settings ask for it."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parcel:
     """What release hands to one route: a signed folder in `outbox/<route>/`."""
@@ -97,7 +102,7 @@ class Parcel:
     parcel_id: str
     route: str
     kind: str
-    """What is in it: "report" (SR, SEG), "outside_sr" or "tiles"."""
+    """What is in it: "report" (`REPORTS`), "outside_sr" or "tiles"."""
     folder: str
     """Published folder name below `outbox/<route>/`."""
     slide_id: str | None

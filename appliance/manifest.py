@@ -20,13 +20,14 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from appliance.errors import DeliveryRefused
+from appliance.line import REPORTS
 from appliance.trust import key_id
 
 MANIFEST: Final = "manifest.json"
 SIGNATURE: Final = "manifest.sig"
 
 MAY_CARRY: Final[Mapping[str, Mapping[str, frozenset[str]]]] = {
-    "inside": {"report": frozenset({"SR", "SEG"})},
+    "inside": {"report": REPORTS},
     "outside": {
         "tiles": frozenset({"tiles"}),
         "outside_sr": frozenset({"outside_sr"}),
@@ -57,7 +58,7 @@ class RouteTerms(Protocol):
 
     @property
     def carries(self) -> Collection[str]:
-        """Kinds of file it may carry: "SR", "SEG", "tiles", "outside_sr"."""
+        """Kinds of file it may carry: `REPORTS`, "tiles", "outside_sr"."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +69,7 @@ class ListedFile:
     sha256: str
     size_bytes: int
     kind: str
-    """One of "SR", "SEG", "tiles" and "outside_sr"."""
+    """One of `REPORTS`, "tiles" and "outside_sr"."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

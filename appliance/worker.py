@@ -19,6 +19,7 @@ from appliance.logs import about_slide
 from appliance.storage import (
     Root,
     discard,
+    plain_folder,
     private_folder,
     publish,
     start_publication,
@@ -64,6 +65,18 @@ class Work:
     def folder(self, stage: Stage) -> Path:
         """Find the published folder of an earlier stage for this revision."""
         return self._root.zone(ZONES[stage]) / self.product(stage).folder
+
+    def superseded_report(self) -> Path | None:
+        """Find the folder of the report that this revision's report takes the place of.
+
+        None where there is none, or not any more.
+        """
+        found = self._journal.board.superseded_report(self.claim.slide_id, self.claim.revision)
+        if found is None:
+            return None
+        slide_id, name = found
+        folder = self._root.zone(ZONES[Stage.REPORT]) / plain_folder(name, slide_id)
+        return folder if folder.is_dir() else None
 
     def progress(self, fraction: float, words: str = "") -> None:
         """Show how far the stage is, at most twice a second."""

@@ -61,7 +61,7 @@ def run(running: Running, senders: Sequence[Sequence[str]], *, n_bytes: int, n_n
         time.sleep(0.05)  # Orthanc answers before it has stored, --fork leaves a child behind
     if any(one.returncode for one in processes) or n_stored < expected:
         raise BenchmarkFailed(f"{running.receiver.name}: {n_stored} of {expected} objects arrived")
-    peak = sum(_peak_mib(pid) for pid in _tree(running.process.pid))
+    peak = tree_peak_mib(running.process.pid)
     return Figures(
         wall_s=wall_s,
         mb_s=n_bytes / wall_s / 1e6,
@@ -72,7 +72,17 @@ def run(running: Running, senders: Sequence[Sequence[str]], *, n_bytes: int, n_n
 
 def cpu_s(running: Running) -> float:
     """CPU time so far of a receiver, of what it started, and of what that has ended."""
-    return sum(_cpu_s(pid) for pid in _tree(running.process.pid))
+    return tree_cpu_s(running.process.pid)
+
+
+def tree_cpu_s(pid: int) -> float:
+    """CPU time so far of a process, of what it started, and of what that has ended."""
+    return sum(_cpu_s(one) for one in _tree(pid))
+
+
+def tree_peak_mib(pid: int) -> float:
+    """Peak memory of a process and of what it started, together."""
+    return sum(_peak_mib(one) for one in _tree(pid))
 
 
 def _cpu_s(pid: int) -> float:

@@ -5,32 +5,29 @@ They are two so that a report that fails does not cost the models' time again.
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import cast
 
 import cv2
 import numpy as np
+from pydicom import Dataset, dcmread
+from pydicom.errors import InvalidDicomError
 
-from appliance.errors import RejectedError
+from appliance.errors import RejectedError, UnsuitableSlide
 from appliance.line import Outcome, Stage
-from appliance.settings import VerdictRules
+from appliance.settings import Report, VerdictRules
 from appliance.slides.classes import ClassMap, SlideClass
 from appliance.slides.findings import CLASS_MAP_PNG, FINDINGS_JSON, Findings, read_findings
 from appliance.slides.reader import SlideReader, open_slide
 from appliance.storage import storage_errors
 from appliance.worker import Handler, Work
-from inference.judging import polygons, quality
-from inference.reports.naming import Naming, settings_digest
-from inference.reports.outside_sr import outside_sr
-from inference.reports.picture import slide_picture
-from inference.reports.seg import segmentation
-from inference.reports.source_header import completed
-from inference.reports.sr import report
+from inference.judging.judged import judged
+from inference.reports.objects import SR_DCM, written
 from inference.running.predict import Predictor, Progress
 
-SR_DCM, SEG_DCM, OUTSIDE_SR_DCM = "sr.dcm", "seg.dcm", "outside_sr.dcm"
-PICTURE_PNG, SUMMARY_JSON, SPEED_JSON = "slide_picture.png", "summary.json", "speed.json"
+SUMMARY_JSON, SPEED_JSON = "summary.json", "speed.json"
+AS_SHIPPED = Report()
 
 Clock = Callable[[], float]
 
@@ -61,7 +58,9 @@ def infer_handler(
     return infer
 
 
-def report_handler(rules: VerdictRules, *, clock: Clock = time.monotonic) -> Handler:
+def report_handler(
+    rules: VerdictRules, settings: Report = AS_SHIPPED, *, clock: Clock = time.monotonic
+) -> Handler:
     """Give the handler of the report stage: `findings/` and `deid/` in, `report/` out."""
 
     def make(work: Work) -> Outcome:
@@ -73,6 +72,8 @@ def report_handler(rules: VerdictRules, *, clock: Clock = time.monotonic) -> Han
                 rules,
                 output=work.output,
                 progress=work.progress,
+                settings=settings,
+                predecessors=superseded(work.superseded_report()),
                 clock=clock,
             )
         return Outcome(note="Report, segmentation and picture were written.")
@@ -83,6 +84,22 @@ def report_handler(rules: VerdictRules, *, clock: Clock = time.monotonic) -> Han
 def slide_files(folder: Path) -> list[Path]:
     """Give the DICOM files of a de-identified slide, finest level first."""
     return sorted(folder.glob("*.dcm"))
+
+
+def superseded(report_folder: Path | None) -> tuple[Dataset, ...]:
+    """Read the header of the report that a new one supersedes.
+
+    Raises
+    ------
+    RejectedError
+        It is damaged.
+    """
+    if report_folder is None:
+        return ()
+    try:
+        return (dcmread(report_folder / SR_DCM),)
+    except (OSError, EOFError, ValueError, AttributeError, InvalidDicomError) as error:
+        raise RejectedError("The report that this one supersedes cannot be read.") from error
 
 
 def find(
@@ -96,42 +113,33 @@ def find(
     progress: Progress,
     clock: Clock = time.monotonic,
 ) -> Findings:
-    """Judge one slide and write `findings.json` and `class_map.png`.
+    """Judge one slide and write `findings.json` and the maps that it names.
 
     Raises
     ------
     UnsuitableSlide
-        A frame is damaged; nothing is written.
+        A frame is damaged, or the scan has no colours; nothing is written.
     ModelError, DeviceUnavailable
         See `Session.run`.
     """
+    if not reader.is_colour:
+        raise UnsuitableSlide(
+            "The slide is a grey or fluorescence scan, and the models judge only colour scans."
+        )
     started = clock()
     prediction = predictor.predict(reader, progress)
-    um_px, base = prediction.um_px, reader.levels[0]
-    class_map = quality.cleaned(prediction.class_map, prediction.tissue, um_px=um_px)
-    everywhere = quality.all_tissue(class_map, prediction.tissue, um_px=um_px)
-    areas = quality.artifact_areas(class_map, everywhere, um_px=um_px)
-    tissue_mm2 = quality.area_mm2(everywhere, um_px=um_px)
-    judgement = quality.judge(areas, tissue_mm2, rules)
-    findings = Findings(
+    made = judged(
+        prediction,
+        rules,
+        base=reader.levels[0],
+        likeness=predictor.likeness,
         slide_id=slide_id,
         revision=revision,
-        verdict=judgement.verdict,
-        reason=judgement.reason,
-        class_map_um_px=um_px,
-        rows=class_map.shape[0],
-        columns=class_map.shape[1],
-        base_um_px=base.um_px,
-        base_rows=base.rows,
-        base_columns=base.columns,
-        tissue_area_mm2=tissue_mm2,
-        artifacts=areas,
-        regions=polygons.outlines(class_map, um_px=um_px),
-        models=prediction.models,
-        warnings=prediction.warnings,
     )
+    findings = made.findings
     with storage_errors():
-        (output / CLASS_MAP_PNG).write_bytes(_encoded(class_map))
+        for name, pixels in made.maps.items():
+            (output / name).write_bytes(cv2.imencode(".png", pixels)[1].tobytes())
         (output / FINDINGS_JSON).write_text(findings.to_json(), encoding="utf-8")
         speed = {"infer_s": round(clock() - started, 3), "tiles": prediction.tiles}
         (output / SPEED_JSON).write_text(json.dumps(speed) + "\n", encoding="utf-8")
@@ -146,9 +154,11 @@ def write_report(
     *,
     output: Path,
     progress: Progress,
+    settings: Report = AS_SHIPPED,
+    predecessors: Sequence[Dataset] = (),
     clock: Clock = time.monotonic,
 ) -> Findings:
-    """Write the SR, the SEG, the outside SR, the slide picture and the summary of one slide.
+    """Write the objects that the settings ask for, the slide picture and the summary of one slide.
 
     Raises
     ------
@@ -160,27 +170,19 @@ def write_report(
     started = clock()
     findings = read_findings(findings_folder)
     class_map = read_class_map(findings_folder, findings)
-    headers = completed(reader.headers)
-    naming = Naming(
-        slide_id=findings.slide_id,
-        revision=findings.revision,
-        model_digests=tuple(model.digest for model in findings.models),
-        settings_digest=settings_digest(json.dumps(rules.model_dump(), sort_keys=True)),
+    files = written(
+        findings,
+        class_map,
+        reader=reader,
+        folder=findings_folder,
+        rules=rules,
+        settings=settings,
+        predecessors=predecessors,
+        progress=progress,
     )
-    progress(0.1, "writing the segmentation")
-    segmented = segmentation(class_map, findings, headers, naming)
-    progress(0.4, "writing the report")
-    inside = report(
-        findings, headers, naming, segmentation=segmented.dataset if segmented else None
-    )
-    progress(0.6, "drawing the slide")
-    picture = slide_picture(reader, class_map, findings)
     with storage_errors():
-        if segmented is not None:
-            (output / SEG_DCM).write_bytes(segmented.content)
-        (output / SR_DCM).write_bytes(inside)
-        (output / OUTSIDE_SR_DCM).write_bytes(outside_sr(findings, naming))
-        (output / PICTURE_PNG).write_bytes(picture)
+        for name, content in files.items():
+            (output / name).write_bytes(content)
         speed = _speed(findings_folder) | {"report_s": round(clock() - started, 3)}
         summary = _summary(findings) | {"seconds": speed}
         (output / SUMMARY_JSON).write_text(
@@ -213,10 +215,6 @@ def read_class_map(folder: Path, findings: Findings) -> ClassMap:
     return cast("ClassMap", class_map)
 
 
-def _encoded(class_map: ClassMap) -> bytes:
-    return bytes(cv2.imencode(".png", class_map)[1])
-
-
 def _speed(findings_folder: Path) -> dict[str, float]:
     path = findings_folder / SPEED_JSON
     return dict(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else {}
@@ -234,6 +232,15 @@ def _summary(findings: Findings) -> dict[str, object]:
             area.name: {"area_mm2": area.area_mm2, "share_of_tissue": area.share_of_tissue}
             for area in findings.artifacts
         },
+        "tiles": {
+            f"{one.model}: {one.name}": {
+                "area_mm2": one.area_mm2,
+                "share_of_tissue": one.share_of_tissue,
+                "highest": one.highest,
+            }
+            for one in findings.tile_results
+        },
+        "unlikeness": findings.unlikeness,
         "models": [f"{model.name} {model.version} on {model.device}" for model in findings.models],
         "warnings": list(findings.warnings),
     }

@@ -17,6 +17,9 @@ from appliance.slides.identity import SealedIdentity
 _CONTAINER_CONCEPT: Final = ("111700", "DCM")
 """Specimen Container Identifier (TID 1009)."""
 
+PREDECESSORS: Final = "PredecessorDocumentsSequence"
+"""The reports that a report supersedes (PS3.3 C.17.2.3): they name no image of this slide."""
+
 _IDENTIFIERS: Final[tuple[tuple[str, Domain, str], ...]] = (
     ("PatientID", "patient_id", "IssuerOfPatientID"),
     ("AccessionNumber", "accession_number", "IssuerOfAccessionNumberSequence"),
@@ -119,6 +122,11 @@ def walk(dataset: Dataset) -> Iterator[DataElement]:
             yield element
 
 
+def _walk_items(sequence: DataElement) -> Iterator[DataElement]:
+    for item in sequence.value:
+        yield from walk(item)
+
+
 def values_of(element: DataElement) -> tuple[str, ...]:
     """Values of a text or UID element; nothing for other kinds."""
     if element.VR not in TEXTS and element.VR != "UI":
@@ -161,7 +169,9 @@ def _containers(product: Dataset) -> Iterator[str]:
 def _check_references(product: Dataset, inverse: Inverse, own: frozenset[str]) -> None:
     named = {
         str(element.value)
-        for element in walk(product)
+        for top in product
+        if top.keyword != PREDECESSORS
+        for element in ([top] if top.VR != "SQ" else _walk_items(top))
         if element.keyword == "ReferencedSOPInstanceUID"
     }
     if not named & inverse.instances or not named <= inverse.instances | own:

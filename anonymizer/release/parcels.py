@@ -28,7 +28,7 @@ class Product:
 
     name: str
     kind: str
-    """One of "SR", "SEG", "tiles" and "outside_sr"."""
+    """One of `appliance.line.REPORTS`, "tiles" and "outside_sr"."""
     content: bytes
 
 

@@ -1,4 +1,4 @@
-"""Put the true patient, study and specimen back on SR, SEG and ANN, for routes inside only.
+"""Put the true patient, study and specimen back on every report, for routes inside only.
 
 The PACS can file a report only under the patient and study it knows. The report was written on
 the de-identified header by a stage that never saw a name; here, and only here, both come together.
@@ -21,6 +21,7 @@ from anonymizer.release.belonging import (
     values_of,
     walk,
 )
+from anonymizer.release.predecessors import restore_predecessors
 from anonymizer.rewrite.values import shifted
 from appliance import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 
@@ -102,9 +103,14 @@ _TEMPORAL: Final = {"DA": "%Y%m%d", "TM": "%H%M%S", "DT": "%Y%m%d%H%M%S"}
 
 
 def restore(
-    product: Dataset, inverse: Inverse, *, reported_at: datetime, own: frozenset[str]
+    product: Dataset,
+    inverse: Inverse,
+    *,
+    reported_at: datetime,
+    own: frozenset[str],
+    earlier: Inverse | None = None,
 ) -> Dataset:
-    """Restore the identity of one SR, SEG or ANN.
+    """Restore the identity of one SR, SEG, ANN, heat map or one-pager.
 
     Parameters
     ----------
@@ -117,6 +123,8 @@ def restore(
         retry gives the same bytes. What was de-identified itself gets its own dates back.
     own
         SOP Instance UIDs of all products of this slide, which keep theirs.
+    earlier
+        Of the earlier scan of the same container, whose report this one may supersede.
 
     Returns
     -------
@@ -131,6 +139,7 @@ def restore(
     check_belongs(product, inverse, own=own)
     restored = copy.deepcopy(product)
     header = inverse.header
+    restore_predecessors(restored, inverse, earlier)
     _map_back(restored, inverse)
     if product.get("DeidentificationMethodCodeSequence"):
         _move_back(restored, inverse.subject.shift_weeks)
@@ -151,9 +160,12 @@ def restore(
 
 
 def to_file(dataset: Dataset) -> bytes:
-    """Encode as a DICOM file (explicit little endian); equal data sets give equal bytes."""
+    """Encode as a DICOM file; equal data sets give equal bytes.
+
+    Explicit little endian, but compressed pixels stay as they are.
+    """
     meta = FileMetaDataset()
-    meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    meta.TransferSyntaxUID = _syntax_of(dataset)
     meta.MediaStorageSOPClassUID = dataset.SOPClassUID
     meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
     meta.ImplementationClassUID = UID(IMPLEMENTATION_CLASS_UID)
@@ -164,6 +176,14 @@ def to_file(dataset: Dataset) -> bytes:
     file = FileDataset(buffer, plain, file_meta=meta, preamble=b"\0" * 128)
     file.save_as(buffer, enforce_file_format=True)
     return buffer.getvalue()
+
+
+def _syntax_of(dataset: Dataset) -> UID:
+    meta = getattr(dataset, "file_meta", None)
+    syntax = meta.get("TransferSyntaxUID") if meta is not None else None
+    if syntax is not None and UID(syntax).is_compressed and "PixelData" in dataset:
+        return UID(syntax)
+    return ExplicitVRLittleEndian
 
 
 def _map_back(dataset: Dataset, inverse: Inverse) -> None:

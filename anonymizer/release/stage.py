@@ -7,9 +7,19 @@ from typing import Final
 
 import pydicom.errors
 from pydicom import Dataset, dcmread
+from pydicom.uid import (
+    UID,
+    Comprehensive3DSRStorage,
+    EncapsulatedPDFStorage,
+    EnhancedSRStorage,
+    MicroscopyBulkSimpleAnnotationsStorage,
+    ParametricMapStorage,
+    SegmentationStorage,
+)
 
 from anonymizer.quiet import quiet_pydicom
-from anonymizer.release.opened import OpenedSlide, ReleaseKeys, open_slide_of
+from anonymizer.release.belonging import Inverse, inverse_of
+from anonymizer.release.opened import OpenedSlide, ReleaseKeys, open_identity, open_slide_of
 from anonymizer.release.outside_sr import outside_report
 from anonymizer.release.parcels import Outboxes, Product
 from anonymizer.release.pool import opaque_id
@@ -23,12 +33,29 @@ from appliance.stores.journal import Journal
 from appliance.stores.vault import Vault
 from appliance.worker import Work
 
-_FILES: Final = {"SR": "sr.dcm", "SEG": "seg.dcm"}
+_LABEL_MAP: Final = UID("1.2.840.10008.5.1.4.1.1.66.7")
+"""Registered since the dictionary of pydicom was made."""
+
+_FILES: Final = {
+    "SR": "sr.dcm",
+    "SEG": "seg.dcm",
+    "ANN": "ann.dcm",
+    "heat_map": "heat_map.dcm",
+    "one_pager": "one_pager.dcm",
+}
 """Kind of product inside -> file of the report stage, and of the parcel."""
 
 _WORDS: Final = {"outside_sr": "bare SR"}
 
-_MODALITIES: Final = {"SR": "SR", "SEG": "SEG", "outside_sr": "SR"}
+CLASSES: Final = {
+    "SR": (Comprehensive3DSRStorage,),
+    "SEG": (SegmentationStorage, _LABEL_MAP),
+    "ANN": (MicroscopyBulkSimpleAnnotationsStorage,),
+    "heat_map": (ParametricMapStorage, SegmentationStorage),
+    "one_pager": (EncapsulatedPDFStorage,),
+    "outside_sr": (EnhancedSRStorage,),
+}
+"""Kind of product -> SOP classes that it may have."""
 
 
 class Release:
@@ -139,7 +166,10 @@ class Release:
         return opaque_id(key, kind, slide.slide_id, str(slide.revision), route.name)
 
     def _report(self, slide: OpenedSlide, route: Route) -> tuple[Product, ...]:
-        """Restore SR and SEG for a route inside; a slide without tissue has no SEG."""
+        """Restore the reports for a route inside; there is an SR always, the others may be absent.
+
+        A slide without tissue has no SEG, one without artifacts no ANN.
+        """
         if route.place != "inside":
             raise PolicyRefused("Only a route inside may carry a report with its patient on it.")
         made = {
@@ -149,15 +179,28 @@ class Release:
         }
         own = frozenset(str(dataset.SOPInstanceUID) for dataset in made.values())
         reported_at = datetime.fromtimestamp(slide.reported_at, tz=UTC)
-        return tuple(
-            Product(
-                name=_FILES[kind],
-                kind=kind,
-                content=to_file(restore(dataset, slide.inverse, reported_at=reported_at, own=own)),
-            )
+        earlier = self._earlier(slide)
+        restored = {
+            kind: restore(dataset, slide.inverse, reported_at=reported_at, own=own, earlier=earlier)
             for kind, dataset in made.items()
             if kind in route.carries
+        }
+        return tuple(
+            Product(name=_FILES[kind], kind=kind, content=to_file(dataset))
+            for kind, dataset in restored.items()
         )
+
+    def _earlier(self, slide: OpenedSlide) -> Inverse | None:
+        """Identity of the earlier scan of the same container, where there was one.
+
+        The journal is not trusted with it: restoring compares container and patient.
+        """
+        status = self._journal.board.slide(slide.slide_id)
+        before = status.supersedes if status is not None else None
+        if before is None or self._vault.identity_source(before) is None:
+            return None
+        identity = open_identity(self._vault.identity(before), slide_id=before, keys=self._keys)
+        return inverse_of(identity, self._keys.pseudonyms)
 
     def _outside_sr(self, slide: OpenedSlide, route: Route) -> Product:
         """Check and re-key the bare report for an outside recipient."""
@@ -183,10 +226,10 @@ def read_product(path: Path, kind: str) -> Dataset:
     """
     try:
         dataset = dcmread(path)
-        modality = str(dataset.get("Modality"))
+        sop_class = str(dataset.SOPClassUID)
         dataset.SOPInstanceUID  # noqa: B018  has to be there
     except (OSError, EOFError, AttributeError, ValueError, pydicom.errors.InvalidDicomError) as e:
         raise InvalidInstance("A report file of this slide is missing or damaged.") from e
-    if modality != _MODALITIES[kind]:
+    if sop_class not in CLASSES[kind]:
         raise InvalidInstance("A report file of this slide is not of the kind its name says.")
     return dataset

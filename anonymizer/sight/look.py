@@ -11,7 +11,7 @@ from anonymizer.sight.found import Box, Picture
 from anonymizer.sight.judging import Sighting, judge
 from anonymizer.sight.pictures import fitting, pictures
 from anonymizer.sight.reading import Words, read
-from appliance.errors import UnsuitableSlide
+from appliance.errors import UnreadableEncoding, UnsuitableSlide
 from appliance.slides.reader import open_slide
 
 _UNREADABLE: Final = "The pixels of an image cannot be read, so that nobody knows what they show."
@@ -84,5 +84,5 @@ def _of_slide(files: Sequence[Path]) -> Iterator[Picture]:
 def _of_image(file: Path) -> Iterator[Picture]:
     found = decoded(file)
     if not found:
-        raise UnsuitableSlide(_UNREADABLE)
+        raise UnreadableEncoding(_UNREADABLE)
     yield from map(fitting, found)

@@ -18,6 +18,10 @@ SCRIPT = Path(__file__).parent / "convert.py"
 NO_TURBOJPEG = 3
 """Exit code of the converter when libturbojpeg is missing."""
 PREAMBLE_BYTES = 128
+VENDOR_SUFFIXES = frozenset(
+    {".bif", ".mrxs", ".ndpi", ".scn", ".svs", ".svslide", ".tif", ".tiff", ".vms", ".vmu"}
+)
+"""How the names of vendors' slide files end, in lower case."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,17 +1,15 @@
 """One slide through the whole line, watched from the journal."""
 
-import subprocess
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from appliance.control import call
 from appliance.conversion import StandInIdentity, dicom_folder
 from appliance.daemon import open_journal
-from appliance.demo.site import Site, make_site, reads_pixels, start_command
-from appliance.errors import ApplianceError, IncompleteSlide, PeerUnavailable
+from appliance.demo.site import Site, make_site
+from appliance.errors import IncompleteSlide, PeerUnavailable
 from appliance.line import SlideStatus, State
 from appliance.settings import load
 from appliance.storage import Root
@@ -21,10 +19,15 @@ from appliance.synthetic.dicom import write_slide
 from appliance.synthetic.identity import SlideIdentity
 from appliance.synthetic.plan import SlidePlan
 from appliance.synthetic.truth import PlantedTruth
+from appliance.temporary import (
+    LOOK_EVERY_S,
+    await_daemons,
+    reads_pixels,
+    start_command,
+    stop_command,
+)
 
-START_LIMIT_S = 30.0
 LINE_LIMIT_S = 600.0
-LOOK_EVERY_S = 0.1
 
 Say = Callable[[str], None]
 
@@ -66,7 +69,7 @@ def walk_the_line(folder: Path, slide: Path | None, *, seed: int, say: Say) -> W
         ending.callback(supervisor.stop)
         say(f"daemons   {', '.join(daemon_commands(settings))}, each a process of its own")
         scanned, truth = _scan(site, slide, seed=seed, say=say)
-        _await_daemons(site, supervisor)
+        await_daemons(Root(site.root), supervisor)
         started = time.monotonic()
         _push(site, scanned)
         sent_s = time.monotonic() - started
@@ -83,12 +86,7 @@ def _start_peers(site: Site, ending: ExitStack) -> None:
         peer = start_command(
             ["peer", "--ae", ae_title, "--port", str(port), "--folder", str(received)]
         )
-        ending.callback(_stop, peer)
-
-
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    process.terminate()
-    process.wait()
+        ending.callback(stop_command, peer)
 
 
 def _scan(
@@ -110,26 +108,6 @@ def _scan(
     size_mb = sum(file.stat().st_size for file in scanner.iterdir()) / 1e6
     say(f"slide     generated, {size_mb:.0f} MB in {time.monotonic() - started:.1f} s")
     return scanner, truth
-
-
-def _await_daemons(site: Site, supervisor: Supervisor) -> None:
-    root = Root(site.root)
-    waiting = set(supervisor.names)
-    deadline = time.monotonic() + START_LIMIT_S
-    while waiting:
-        supervisor.tend()
-        waiting -= {name for name in waiting if _answers(root, name)}
-        if time.monotonic() > deadline:
-            raise PeerUnavailable(f"The {', '.join(sorted(waiting))} daemon did not start.")
-        time.sleep(LOOK_EVERY_S)
-
-
-def _answers(root: Root, daemon: str) -> bool:
-    try:
-        call(root.socket(daemon), "status")
-    except ApplianceError:
-        return False
-    return True
 
 
 def _push(site: Site, scanned: Path) -> None:

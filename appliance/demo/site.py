@@ -1,15 +1,10 @@
 """A small hospital in a folder: settings, keys, a scanner's slide, a PACS and a registry."""
 
 import json
-import shutil
-import socket
-import subprocess
-import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from appliance.errors import ConfigError
+from appliance.temporary import BLIND, bundled_models, free_ports, reads_pixels, run_command
 
 SETTINGS = """\
 # Written by coverslip demo. See docs/coverslip.toml for every key.
@@ -84,9 +79,6 @@ statement = "Does not hide which verdicts and areas this laboratory gets."
 min_patients = 1
 """
 
-BLIND = 'text_in_pixels = "off"\nlabel = "ignore"'
-"""Settings of a machine without tesseract: nobody reads pixels and labels."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Site:
@@ -133,7 +125,7 @@ def make_site(folder: Path) -> Site:
     for received in (site.pacs, site.registry, site.university):
         received.mkdir()
     keys = folder / "keys"
-    digests = model_digests()
+    digests = bundled_models()
     site.settings_file.write_text(
         SETTINGS.format(
             root=json.dumps(str(site.root)),
@@ -150,46 +142,3 @@ def make_site(folder: Path) -> Site:
     )
     run_command(["keys", "init", "--folder", str(keys)])
     return site
-
-
-def reads_pixels() -> bool:
-    """Whether tesseract is there, which reads text in pixels and on labels."""
-    return shutil.which("tesseract") is not None
-
-
-def model_digests() -> dict[str, str]:
-    """Ask for the digests of the bundled models, as an administrator would before pinning them."""
-    listed = run_command(["models", "list", "--json"])
-    return {model["name"]: model["digest"] for model in json.loads(listed)}
-
-
-def run_command(arguments: Sequence[str]) -> str:
-    """Run one of our own commands and give what it prints."""
-    done = subprocess.run(  # noqa: S603  our own command
-        [sys.executable, "-m", "appliance", *arguments],
-        check=False,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    if done.returncode:
-        raise ConfigError(f"coverslip {arguments[0]} ended with code {done.returncode}.")
-    return done.stdout
-
-
-def start_command(arguments: Sequence[str]) -> subprocess.Popen[bytes]:
-    """Start one of our own commands in a process of its own."""
-    return subprocess.Popen(  # noqa: S603  our own command
-        [sys.executable, "-m", "appliance", *arguments], stdout=subprocess.DEVNULL
-    )
-
-
-def free_ports(count: int) -> list[int]:
-    """Find TCP ports of this machine that nothing listens on now."""
-    probes = [socket.socket() for _ in range(count)]
-    try:
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [probe.getsockname()[1] for probe in probes]
-    finally:
-        for probe in probes:
-            probe.close()

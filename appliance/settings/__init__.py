@@ -160,6 +160,9 @@ class VerdictRules(Section):
     )
     minimum_tissue_mm2: float = Field(default=0.05, ge=0)
     """Less tissue than this is no tissue: rescan."""
+    unlikeness: float = Field(default=1.0, gt=0)
+    """A slide that looks this unlike the training data is never accepted; 1 is the model's own
+    limit, more lets stranger slides pass."""
 
 
 class Operators(Section):

@@ -6,6 +6,7 @@ from typing import Literal, Self
 
 from pydantic import AnyHttpUrl, Field, model_validator
 
+from appliance.line import REPORTS
 from appliance.settings.network import ClientTls, ServerTls, is_loopback
 from appliance.settings.sections import AETitle, Name, Network, Port, Section
 
@@ -78,9 +79,6 @@ class Policy(Section):
 
 
 MINIMUM_GAP_UM = 16.0
-REPORTS = frozenset({"SR", "SEG", "ANN", "heat_map", "one_pager"})
-"""What the report stage writes for the PACS; each but the SR is there only when there is something
-to say and the settings ask for it."""
 
 
 class Route(Section):

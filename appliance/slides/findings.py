@@ -80,6 +80,8 @@ class ModelUse:
     """`cpu` or `gpu`: the one that really ran it."""
     um_px: float
     """Resolution at which the model saw the slide."""
+    intended_use: str = ""
+    """What its manifest says it is for, and what not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -203,6 +205,7 @@ def _model(raw: dict[str, Any]) -> ModelUse:
         digest=str(raw["digest"]),
         device=str(raw["device"]),
         um_px=_positive(raw["um_px"]),
+        intended_use=str(raw.get("intended_use", "")),
     )
 
 

@@ -9,12 +9,12 @@ import struct
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
 
-from appliance.errors import UnsuitableSlide
+from appliance.errors import DamagedImage
 
 _ITEM = struct.Struct("<HHI")
 _PIXEL_DATA = (0x7FE0, 0x0010)
@@ -23,7 +23,67 @@ _DELIMITER_TAG = (0xFFFE, 0xE0DD)
 _UNDEFINED_LENGTH = 0xFFFFFFFF
 _BROKEN = "The frames of one image file cannot be located; the file is damaged."
 
+_MOST_FRAME_BYTES = 512 << 20
+
 Offsets = npt.NDArray[np.uint64]
+
+
+class Frames(Protocol):
+    """The frames of one file; thread-safe."""
+
+    def __len__(self) -> int: ...
+
+    def frame(self, number: int) -> bytes:
+        """Give the bytes of one frame, counted from 0."""
+
+    def close(self) -> None:
+        """Unmap the file."""
+
+
+class NativeFrames:
+    """The frames of a file without compression, memory mapped: one after the other.
+
+    Parameters
+    ----------
+    path
+        File, little endian.
+    value_at
+        Position of the value of Pixel Data.
+    value_bytes
+        Its length.
+    n_frames
+        Number of Frames (0028,0008).
+    frame_bytes
+        Size of one.
+
+    Raises
+    ------
+    DamagedImage
+        The file holds fewer.
+    """
+
+    def __init__(
+        self, path: Path, *, value_at: int, value_bytes: int, n_frames: int, frame_bytes: int
+    ) -> None:
+        with path.open("rb") as file:
+            self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        self._n_frames, self._at, self._frame_bytes = n_frames, value_at, frame_bytes
+        held_bytes = min(value_bytes, len(self._map) - value_at)
+        if n_frames < 1 or n_frames * frame_bytes > held_bytes:
+            self._map.close()
+            raise DamagedImage(_BROKEN)
+
+    def __len__(self) -> int:
+        return self._n_frames
+
+    def frame(self, number: int) -> bytes:
+        """Give the bytes of one frame, counted from 0."""
+        start = self._at + number * self._frame_bytes
+        return self._map[start : start + self._frame_bytes]
+
+    def close(self) -> None:
+        """Unmap the file."""
+        self._map.close()
 
 
 class EncodedFrames:
@@ -42,7 +102,7 @@ class EncodedFrames:
 
     Raises
     ------
-    UnsuitableSlide
+    DamagedImage
         The file is damaged, or its fragments cannot be told apart.
     """
 
@@ -53,9 +113,9 @@ class EncodedFrames:
             self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         try:
             self._starts = self._find(pixel_data_at, n_frames, extended_offsets)
-        except (struct.error, ValueError, UnsuitableSlide) as error:
+        except (struct.error, ValueError, DamagedImage) as error:
             self._map.close()
-            raise UnsuitableSlide(_BROKEN) from error
+            raise DamagedImage(_BROKEN) from error
 
     def __len__(self) -> int:
         return len(self._starts)
@@ -80,7 +140,7 @@ class EncodedFrames:
 
         Raises
         ------
-        UnsuitableSlide
+        DamagedImage
             The file ends early or the offset table lies.
         """
         position = int(self._starts[number])
@@ -93,19 +153,21 @@ class EncodedFrames:
                 if (group, element) != _ITEM_TAG:
                     break
                 position += _ITEM.size
+                if position + length > min(end, position + _MOST_FRAME_BYTES):
+                    raise DamagedImage(_BROKEN)
                 fragments.append(self._map[position : position + length])
                 position += length
         except struct.error as error:
-            raise UnsuitableSlide(_BROKEN) from error
-        if not fragments or position > len(self._map):
-            raise UnsuitableSlide(_BROKEN)
+            raise DamagedImage(_BROKEN) from error
+        if not fragments or position > end or (position < end and following < len(self._starts)):
+            raise DamagedImage(_BROKEN)
         return fragments[0] if len(fragments) == 1 else b"".join(fragments)
 
     def _find(self, pixel_data_at: int, n_frames: int, extended_offsets: bytes) -> Offsets:
         group, element = struct.unpack_from("<HH", self._map, pixel_data_at)
         (length,) = struct.unpack_from("<I", self._map, pixel_data_at + 8)
         if (group, element) != _PIXEL_DATA or length != _UNDEFINED_LENGTH:
-            raise UnsuitableSlide(_BROKEN)
+            raise DamagedImage(_BROKEN)
         table_at = pixel_data_at + 12
         _, _, table_bytes = _ITEM.unpack_from(self._map, table_at)
         first = table_at + _ITEM.size + table_bytes
@@ -118,7 +180,11 @@ class EncodedFrames:
 
     def _believable(self, starts: Offsets, first: int) -> bool:
         """Whether a table rises, begins at the first fragment and ends at an item."""
-        if int(starts[0]) != first or int(starts[-1]) + _ITEM.size > len(self._map):
+        if (
+            not len(starts)
+            or int(starts[0]) != first
+            or int(starts[-1]) + _ITEM.size > len(self._map)
+        ):
             return False
         if np.any(np.diff(starts.astype(np.int64)) <= 0):
             return False
@@ -140,10 +206,10 @@ class EncodedFrames:
         if len(items) != n_frames:
             items = _codestream_starts(items, heads)
         if len(items) != n_frames:
-            raise UnsuitableSlide(_BROKEN)
+            raise DamagedImage(_BROKEN)
         return np.array(items, dtype=np.uint64)
 
 
 def _codestream_starts(items: Sequence[int], heads: Sequence[bytes]) -> list[int]:
-    starts = (b"\xff\xd8", b"\xff\x4f")  # JPEG SOI, JPEG 2000 SOC
+    starts = (b"\xff\xd8", b"\xff\x4f", b"\xff\x0a")  # JPEG, JPEG 2000, JPEG XL
     return [item for item, head in zip(items, heads, strict=True) if head in starts]

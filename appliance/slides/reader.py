@@ -1,6 +1,5 @@
 """Open a slide and read its pixels: levels by micrometres per pixel, regions as RGB arrays."""
 
-import struct
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -9,29 +8,16 @@ from types import TracebackType
 from typing import Self
 
 import numpy as np
-import pydicom
-import pydicom.errors
 from pydicom.dataset import FileDataset
-from pydicom.uid import JPEGBaseline8Bit
 
 from appliance.errors import UnsuitableSlide
-from appliance.slides.frames import EncodedFrames
-from appliance.slides.jpeg import jpeg_facts
-from appliance.slides.sources import (
-    WHITE,
-    JpegSource,
-    Pixels,
-    Source,
-    WsidicomSource,
-)
+from appliance.slides.image import VolumeImage, volume_image
+from appliance.slides.level import level_source, levels_of
+from appliance.slides.sources import WHITE, Pixels, TiledSource
 
-_ANISOTROPY = 0.05
-"""Row and column spacing may differ by this share; the models know square pixels only."""
-_PLAUSIBLE_UM_PX = (0.02, 2000.0)
-"""Spacings outside are a scanner's mistake. Tiny top levels of a pyramid are coarse by right."""
 _PLAUSIBLE_BASE_UM_PX = 50.0
-_COLOUR = 3
-_EIGHT_BITS = 8
+SHRINKS = (1, 2, 4, 8)
+"""How much smaller a level can be decoded along a side: libjpeg's DCT scaling."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,17 +34,10 @@ class Level:
     downsample: float
     """How many base pixels one pixel of this level covers along a side; 1 at the base."""
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Image:
-    """One VOLUME instance: its header and where its pixel data begins."""
-
-    path: Path
-    header: FileDataset
-    pixel_data_at: int
-    rows: int
-    columns: int
-    um_px: float
+    @property
+    def shrinks(self) -> tuple[int, ...]:
+        """Those of `SHRINKS` that leave whole tiles."""
+        return tuple(n for n in SHRINKS if not (self.tile_px[0] % n or self.tile_px[1] % n))
 
 
 class SlideReader:
@@ -68,7 +47,10 @@ class SlideReader:
     """
 
     def __init__(
-        self, levels: Sequence[Level], sources: Sequence[Source], headers: Sequence[FileDataset]
+        self,
+        levels: Sequence[Level],
+        sources: Sequence[TiledSource],
+        headers: Sequence[FileDataset],
     ) -> None:
         self._levels = tuple(levels)
         self._sources = tuple(sources)
@@ -97,10 +79,20 @@ class SlideReader:
 
     @property
     def headers(self) -> tuple[FileDataset, ...]:
-        """Headers of all VOLUME instances, finest level first, without pixel data."""
+        """Headers of all VOLUME instances, finest level first.
+
+        Without pixel data, and with the first item at most of Per-Frame Functional Groups.
+        """
         return self._headers
 
-    def region(self, level: int, row: int, column: int, rows: int, columns: int) -> Pixels:
+    @property
+    def is_colour(self) -> bool:
+        """The base image has three samples a pixel; a grey one is given as RGB all the same."""
+        return int(self.header.SamplesPerPixel) > 1
+
+    def region(
+        self, level: int, row: int, column: int, rows: int, columns: int, *, shrink: int = 1
+    ) -> Pixels:
         """Read a region of one level.
 
         Parameters
@@ -111,6 +103,9 @@ class SlideReader:
             Top-left corner in pixels of that level; may be negative.
         rows, columns
             Size in pixels of that level.
+        shrink
+            One of the level's `shrinks`. The level is taken as that many times smaller along each
+            side, and everything above counts its pixels; JPEG is decoded at that size.
 
         Returns
         -------
@@ -119,17 +114,23 @@ class SlideReader:
 
         Raises
         ------
-        UnsuitableSlide
+        DamagedImage
             A frame is damaged.
+        UnreadableEncoding
+            No codec here knows a frame.
         """
         shape = self._levels[level]
+        if shrink not in shape.shrinks:
+            raise ValueError("the tiles of this level cannot be shrunk so")
         top, left = max(row, 0), max(column, 0)
-        bottom, right = min(row + rows, shape.rows), min(column + columns, shape.columns)
+        bottom = min(row + rows, -(-shape.rows // shrink))
+        right = min(column + columns, -(-shape.columns // shrink))
+        source = self._sources[level]
         if (top, left, bottom, right) == (row, column, row + rows, column + columns):
-            return self._sources[level].region(row, column, rows, columns)
+            return source.region(row, column, rows, columns, shrink)
         pixels = np.full((rows, columns, 3), WHITE, dtype=np.uint8)
         if top < bottom and left < right:
-            inside = self._sources[level].region(top, left, bottom - top, right - left)
+            inside = source.region(top, left, bottom - top, right - left, shrink)
             pixels[top - row : bottom - row, left - column : right - column] = inside
         return pixels
 
@@ -150,152 +151,34 @@ def open_slide(files: Sequence[Path]) -> SlideReader:
     Raises
     ------
     UnsuitableSlide
-        No VOLUME image, no pixel spacing, not 8-bit colour, or frames that cannot be read.
+        No VOLUME image, no pixel spacing, or one that cannot be true.
+    DamagedImage
+        A file is damaged, or a part of an image is missing.
+    UnreadableEncoding
+        The images are stored in a way that nobody reads here.
     """
-    images = [image for image in map(_image, files) if image is not None]
+    images = [image for image in map(volume_image, files) if image is not None]
     if not images:
         raise UnsuitableSlide("The slide has no scanned image (VOLUME) that can be read.")
-    groups = _levels(images)
-    base = groups[0][0]
+    groups = levels_of(images)
+    base = groups[0].parts[0]
     if base.um_px > _PLAUSIBLE_BASE_UM_PX:
         raise UnsuitableSlide("The pixel spacing that the scanner wrote cannot be true.")
     with ExitStack() as opened:
         sources = []
         for group in groups:
-            sources.append(_source(group))
+            sources.append(level_source(group))
             opened.callback(sources[-1].close)
         opened.pop_all()
-    levels = [_level(group[0], base) for group in groups]
-    return SlideReader(levels, sources, [image.header for group in groups for image in group])
+    levels = [_level(group.parts[0], base) for group in groups]
+    return SlideReader(levels, sources, [image.header for group in groups for image in group.all])
 
 
-def _image(path: Path) -> _Image | None:
-    """Read one file's header; None when it is no VOLUME image."""
-    try:
-        with path.open("rb") as file:
-            header = pydicom.dcmread(file, stop_before_pixels=True)
-            pixel_data_at = file.tell()
-            return _described(path, header, pixel_data_at) if _is_volume(header) else None
-    except (
-        pydicom.errors.InvalidDicomError,
-        AttributeError,
-        EOFError,
-        LookupError,
-        NotImplementedError,
-        OSError,
-        OverflowError,
-        TypeError,
-        ValueError,
-        struct.error,
-    ) as error:
-        raise UnsuitableSlide("One image file of the slide is damaged.") from error
-
-
-def _is_volume(header: FileDataset) -> bool:
-    return "VOLUME" in list(header.get("ImageType") or [])
-
-
-def _described(path: Path, header: FileDataset, pixel_data_at: int) -> _Image:
-    if header.get("SamplesPerPixel") != _COLOUR or header.get("BitsAllocated") != _EIGHT_BITS:
-        raise UnsuitableSlide(
-            "The slide is not an 8-bit colour scan, and the models judge only those."
-        )
-    sizes = (
-        header.TotalPixelMatrixRows,
-        header.TotalPixelMatrixColumns,
-        header.Rows,
-        header.Columns,
-    )
-    if min(int(size) for size in sizes) < 1:
-        raise ValueError("an image without pixels")
-    return _Image(
-        path=path,
-        header=header,
-        pixel_data_at=pixel_data_at,
-        rows=int(header.TotalPixelMatrixRows),
-        columns=int(header.TotalPixelMatrixColumns),
-        um_px=_um_px(header),
-    )
-
-
-def _um_px(header: FileDataset) -> float:
-    spacing = _spacing_um(header)
-    if spacing is None:
-        raise UnsuitableSlide("The scanner wrote no pixel spacing, so nothing can be measured.")
-    row_um, column_um = spacing
-    um_px = (row_um + column_um) / 2
-    lowest, highest = _PLAUSIBLE_UM_PX
-    if not lowest <= um_px <= highest or abs(row_um - column_um) > _ANISOTROPY * um_px:
-        raise UnsuitableSlide("The pixel spacing that the scanner wrote cannot be true.")
-    return um_px
-
-
-def _spacing_um(header: FileDataset) -> tuple[float, float] | None:
-    """Spacing between rows and columns from Pixel Measures, else from the imaged volume."""
-    for groups in ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"):
-        for group in (header.get(groups) or [])[:1]:
-            for measures in group.get("PixelMeasuresSequence") or []:
-                if measures.get("PixelSpacing"):
-                    row_mm, column_mm = measures.PixelSpacing
-                    return float(row_mm) * 1000, float(column_mm) * 1000
-    height_mm, width_mm = header.get("ImagedVolumeHeight"), header.get("ImagedVolumeWidth")
-    if height_mm and width_mm:
-        return (
-            float(height_mm) * 1000 / int(header.TotalPixelMatrixRows),
-            float(width_mm) * 1000 / int(header.TotalPixelMatrixColumns),
-        )
-    return None
-
-
-def _levels(images: Sequence[_Image]) -> list[list[_Image]]:
-    """Group the instances into levels, finest first; the parts of a concatenation together."""
-    by_shape: dict[tuple[int, int], list[_Image]] = {}
-    for image in sorted(images, key=lambda image: str(image.path)):
-        by_shape.setdefault((image.rows, image.columns), []).append(image)
-    return sorted(by_shape.values(), key=lambda group: group[0].um_px)
-
-
-def _level(image: _Image, base: _Image) -> Level:
+def _level(image: VolumeImage, base: VolumeImage) -> Level:
     return Level(
-        rows=image.rows,
-        columns=image.columns,
+        rows=image.grid.rows,
+        columns=image.grid.columns,
         um_px=image.um_px,
-        tile_px=(int(image.header.Rows), int(image.header.Columns)),
+        tile_px=(image.grid.tile_rows, image.grid.tile_columns),
         downsample=image.um_px / base.um_px,
-    )
-
-
-def _source(group: Sequence[_Image]) -> Source:
-    """Take the fast path for one plain JPEG instance, else wsidicom."""
-    image = group[0]
-    if len(group) == 1 and _is_plain_jpeg(image.header):
-        frames = EncodedFrames(
-            image.path,
-            pixel_data_at=image.pixel_data_at,
-            n_frames=int(image.header.NumberOfFrames),
-            extended_offsets=image.header.get("ExtendedOffsetTable", b""),
-        )
-        facts = jpeg_facts(frames.frame(0))
-        if facts and (facts.bits, facts.components) == (_EIGHT_BITS, _COLOUR):
-            tile_rows, tile_columns = int(image.header.Rows), int(image.header.Columns)
-            return JpegSource(
-                frames,
-                tile_rows=tile_rows,
-                tile_columns=tile_columns,
-                tiles_across=-(-image.columns // tile_columns),
-                rgb=image.header.PhotometricInterpretation == "RGB" and not facts.names_colour,
-            )
-        frames.close()
-    return WsidicomSource([image.path for image in group])
-
-
-def _is_plain_jpeg(header: FileDataset) -> bool:
-    """Whether the frames are one JPEG a tile, in order, one plane and one optical path."""
-    tiles_down = -(-int(header.TotalPixelMatrixRows) // int(header.Rows))
-    tiles_across = -(-int(header.TotalPixelMatrixColumns) // int(header.Columns))
-    return (
-        header.file_meta.TransferSyntaxUID == JPEGBaseline8Bit
-        and header.get("DimensionOrganizationType") == "TILED_FULL"
-        and "ConcatenationUID" not in header
-        and int(header.get("NumberOfFrames") or 0) == tiles_down * tiles_across
     )

@@ -1,145 +1,79 @@
-"""Two ways to the pixels of one level: our own fast path, and wsidicom for everything else."""
+"""The pixels of one level: tiles found by the frame index, decoded, put side by side."""
 
-import struct
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Protocol, TypeVar
+from bisect import bisect_right
+from collections.abc import Sequence
+from itertools import accumulate
 
 import numpy as np
-import numpy.typing as npt
-import simplejpeg
-import wsidicom
-import wsidicom.errors
 
-from appliance.errors import UnsuitableSlide
-from appliance.slides.frames import EncodedFrames
-from appliance.slides.jpeg import marked_rgb
-
-Pixels = npt.NDArray[np.uint8]
-_T = TypeVar("_T")
+from appliance.slides.decoding import Decode
+from appliance.slides.frames import Frames
+from appliance.slides.grey import Pixels
+from appliance.slides.tiling import FrameIndex
 
 WHITE = 255
-_CORRUPT = "One frame of the slide is damaged and cannot be decoded."
-_UNREADABLE = "The images of this slide are stored in a way that cannot be read here."
-_WSIDICOM_ERRORS = (
-    wsidicom.errors.WsiDicomError,
-    wsidicom.errors.WsiDicomFileError,
-    wsidicom.errors.WsiDicomMatchError,
-    wsidicom.errors.WsiDicomNoResolutionError,
-    wsidicom.errors.WsiDicomNotFoundError,
-    wsidicom.errors.WsiDicomNotSupportedError,
-    wsidicom.errors.WsiDicomOutOfBoundsError,
-    wsidicom.errors.WsiDicomStrictRequirementError,
-    wsidicom.errors.WsiDicomUidDuplicateError,
-    ArithmeticError,
-    AttributeError,
-    LookupError,
-    OSError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-    struct.error,
-)
-"""What wsidicom and the decoders under it raise on files they cannot read."""
+
+__all__ = ["WHITE", "Pixels", "TiledSource"]
 
 
-class Source(Protocol):
-    """The pixels of one level; thread-safe."""
-
-    def region(self, row: int, column: int, rows: int, columns: int) -> Pixels:
-        """Read `(rows, columns, 3)` uint8 RGB that lies wholly inside the level."""
-
-    def close(self) -> None:
-        """Release the files."""
-
-
-class JpegSource:
-    """TILED_FULL frames of JPEG baseline, memory mapped and decoded by libjpeg-turbo.
+class TiledSource:
+    """One level of a slide; thread-safe, and nothing is kept between two calls.
 
     Parameters
     ----------
-    frames
-        Frames in TILED_FULL order: row by row of tiles (PS3.3 C.7.6.17.3).
-    tile_rows, tile_columns
-        Rows and Columns of a frame. Edge frames may be stored smaller than that.
-    tiles_across
-        Number of tiles in one row of tiles.
-    rgb
-        The frames hold RGB without a marker that says so.
+    parts
+        Frames of the instances that make up the level, in order: one, or a concatenation.
+    index
+        Which frame shows which tile, counted over all parts.
+    decode
+        How a frame becomes RGB.
     """
 
-    def __init__(
-        self,
-        frames: EncodedFrames,
-        *,
-        tile_rows: int,
-        tile_columns: int,
-        tiles_across: int,
-        rgb: bool = False,
-    ) -> None:
-        self._frames = frames
-        self._rgb = rgb
-        self._tile_rows = tile_rows
-        self._tile_columns = tile_columns
-        self._tiles_across = tiles_across
+    def __init__(self, parts: Sequence[Frames], index: FrameIndex, decode: Decode) -> None:
+        self._parts = tuple(parts)
+        self._first = (0, *accumulate(len(part) for part in parts))
+        self._index = index
+        self._decode = decode
 
-    def region(self, row: int, column: int, rows: int, columns: int) -> Pixels:
-        """Read a region; see `Source`."""
+    def region(self, row: int, column: int, rows: int, columns: int, shrink: int = 1) -> Pixels:
+        """Read `(rows, columns, 3)` uint8 RGB that lies wholly inside the level.
+
+        Parameters
+        ----------
+        row, column, rows, columns
+            In pixels of the level made `shrink` times smaller.
+        shrink
+            A divisor of the tile's sides.
+
+        Raises
+        ------
+        DamagedImage
+            A frame is damaged.
+        UnreadableEncoding
+            No codec here knows a frame.
+        """
         pixels = np.full((rows, columns, 3), WHITE, dtype=np.uint8)
-        for tile_row in range(row // self._tile_rows, -(-(row + rows) // self._tile_rows)):
-            top = tile_row * self._tile_rows
+        grid = self._index.grid
+        tile_rows, tile_columns = grid.tile_rows // shrink, grid.tile_columns // shrink
+        for tile_row in range(row // tile_rows, -(-(row + rows) // tile_rows)):
             for tile_column in range(
-                column // self._tile_columns, -(-(column + columns) // self._tile_columns)
+                column // tile_columns, -(-(column + columns) // tile_columns)
             ):
-                left = tile_column * self._tile_columns
-                tile = self._tile(tile_row * self._tiles_across + tile_column)
-                _paste(tile, pixels, top - row, left - column)
+                number = self._index.frame(tile_row, tile_column)
+                if number is not None:
+                    tile = self._decode(self._frame(number), shrink)
+                    top, left = tile_row * tile_rows - row, tile_column * tile_columns - column
+                    _paste(tile, pixels, top, left)
         return pixels
 
     def close(self) -> None:
-        """Unmap the file."""
-        self._frames.close()
+        """Unmap the files."""
+        for part in self._parts:
+            part.close()
 
-    def _tile(self, number: int) -> Pixels:
-        codestream = self._frames.frame(number)
-        if self._rgb:
-            codestream = marked_rgb(codestream)
-        try:
-            tile: Pixels = simplejpeg.decode_jpeg(  # type: ignore[attr-defined]
-                codestream, colorspace="RGB"
-            )
-        except ValueError as error:
-            raise UnsuitableSlide(_CORRUPT) from error
-        return tile[: self._tile_rows, : self._tile_columns]
-
-
-class WsidicomSource:
-    """Everything else, through wsidicom: other codecs, sparse tilings, concatenations.
-
-    Raises
-    ------
-    UnsuitableSlide
-        wsidicom cannot open the files.
-    """
-
-    def __init__(self, files: Sequence[Path]) -> None:
-        self._slide = _translated(lambda: wsidicom.WsiDicom.open(list(files)), _UNREADABLE)
-
-    def region(self, row: int, column: int, rows: int, columns: int) -> Pixels:
-        """Read a region; see `Source`."""
-        pixels = _translated(
-            lambda: np.asarray(
-                self._slide.read_region((column, row), 0, (columns, rows), threads=1, as_array=True)
-            ),
-            _CORRUPT,
-        )
-        if pixels.shape != (rows, columns, 3) or pixels.dtype != np.uint8:
-            raise UnsuitableSlide(_UNREADABLE)
-        return pixels
-
-    def close(self) -> None:
-        """Close the files."""
-        self._slide.close()
+    def _frame(self, number: int) -> bytes:
+        part = bisect_right(self._first, number) - 1
+        return self._parts[part].frame(number - self._first[part])
 
 
 def _paste(tile: Pixels, pixels: Pixels, top: int, left: int) -> None:
@@ -152,10 +86,3 @@ def _paste(tile: Pixels, pixels: Pixels, top: int, left: int) -> None:
     pixels[rows, columns] = tile[
         rows.start - top : rows.stop - top, columns.start - left : columns.stop - left
     ]
-
-
-def _translated(read: Callable[[], _T], sentence: str) -> _T:
-    try:
-        return read()
-    except _WSIDICOM_ERRORS as error:
-        raise UnsuitableSlide(sentence) from error

@@ -1,6 +1,16 @@
 """What the screen, the status command and the sweeper read of the journal."""
 
-from sqlalchemy import Connection, Engine, Executable, Select, select, text
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Engine,
+    Executable,
+    Select,
+    and_,
+    exists,
+    select,
+    text,
+)
 
 from appliance.line import DeliveryStatus, Event, Heartbeat, SlideStatus, Stage, State, Verdict
 from appliance.stores.database import READ_ONLY
@@ -104,6 +114,22 @@ class Board:
         with self._engine.connect() as connection:
             return connection.scalar(statement)
 
+    def superseded_report(self, slide_id: str, revision: int) -> tuple[str, str] | None:
+        """Slide id and folder of the report that a revision's report takes the place of.
+
+        The newest earlier one that was handed to a route: of this slide, else of the earlier scan
+        of the same container. What never left supersedes nothing that a PACS has.
+        """
+        earlier_scan = select(slides.c.supersedes).where(slides.c.slide_id == slide_id)
+        own = and_(products.c.slide_id == slide_id, products.c.revision < revision)
+        before = products.c.slide_id == earlier_scan.scalar_subquery()
+        with self._engine.connect() as connection:
+            for condition in (own, before):
+                row = connection.execute(_released_reports(condition)).first()
+                if row is not None:
+                    return (row.slide_id, row.folder)
+        return None
+
     def stage_times(self, slide_id: str, revision: int) -> dict[Stage, float]:
         """When each stage of a revision was committed."""
         statement = select(products.c.stage, products.c.committed_at).where(
@@ -151,4 +177,19 @@ def _slide(row: dict[str, object], deliveries: list[DeliveryStatus]) -> SlideSta
         verdict=Verdict(str(verdict)) if verdict else None,
         deliveries=tuple(deliveries),
         **values,  # type: ignore[arg-type]
+    )
+
+
+def _released_reports(condition: ColumnElement[bool]) -> Select[tuple[str, str]]:
+    """Select folders of reports that were handed to a route, the newest first."""
+    sent = exists().where(
+        parcels.c.slide_id == products.c.slide_id,
+        parcels.c.kind == "report",
+        parcels.c.created_at >= products.c.committed_at,
+    )
+    return (
+        select(products.c.slide_id, products.c.folder)
+        .where(condition, products.c.stage == Stage.REPORT, sent)
+        .order_by(products.c.revision.desc())
+        .limit(1)
     )

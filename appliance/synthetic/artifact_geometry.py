@@ -13,6 +13,13 @@ Rgb = npt.NDArray[np.uint8]
 Mask = npt.NDArray[np.bool_]
 Field = npt.NDArray[np.float32]
 Point = tuple[float, float]
+Cells = npt.NDArray[np.int64]
+
+GLASS = 0.93
+"""Share of light that bare glass lets through; a second layer of it takes nothing more away."""
+
+HALF = 0.5
+"""Share of an artifact's soft edge from which a pixel counts as inside."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +63,7 @@ def noise(window: Window, scale_um: float, seed: int) -> Field:
     """
     row_weights, first_row = _spline(window.y_um.ravel() / scale_um)
     column_weights, first_column = _spline(window.x_um.ravel() / scale_um)
-    lattice = _hashed(
+    lattice = hashed(
         first_row + np.arange(row_weights.shape[1])[:, None],
         first_column + np.arange(column_weights.shape[1])[None, :],
         seed,
@@ -81,7 +88,7 @@ def _spline(position: Field) -> tuple[Field, int]:
     return weights, first
 
 
-def _hashed(rows: npt.NDArray[np.int64], columns: npt.NDArray[np.int64], seed: int) -> Field:
+def hashed(rows: Cells, columns: Cells, seed: int) -> Field:
     """Uniform values in -1..1 from integer coordinates (splitmix64)."""
     key = np.uint64((seed * 0x9E3779B97F4A7C15) % 2**64)
     value = rows.astype(np.uint64) * np.uint64(0xBF58476D1CE4E5B9)

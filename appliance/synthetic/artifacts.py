@@ -14,23 +14,36 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
 from appliance.synthetic import artifact_geometry as geometry
-from appliance.synthetic.artifact_geometry import Mask, Point, Rgb
+from appliance.synthetic.artifact_air import Bubble, CoverslipEdge, bubble, coverslip_edge
+from appliance.synthetic.artifact_blood import Blood, blood
+from appliance.synthetic.artifact_fold import Fold, fold
+from appliance.synthetic.artifact_geometry import HALF, Mask, Point, Rgb
+
+__all__ = [
+    "CLASS_INDEX",
+    "INK",
+    "PAINTED_FIRST_TO_LAST",
+    "REACH_UM",
+    "Artifact",
+    "Blood",
+    "Bubble",
+    "ClassMap",
+    "CoverslipEdge",
+    "DarkSpot",
+    "Fold",
+    "OutOfFocus",
+    "Pen",
+    "paint",
+]
 
 ClassMap = npt.NDArray[np.uint8]
 
 REACH_UM = 200.0
 """How far beyond its outline an artifact may sample, in micrometres."""
-
-GLASS = 0.93
-"""Share of light that bare glass lets through; a second layer of it takes nothing more away."""
-
-HALF = 0.5
-"""Share of an artifact's soft edge from which a pixel counts as inside."""
 
 INK = {
     "black": (0.16, 0.16, 0.18),
@@ -59,18 +72,6 @@ class OutOfFocus:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Fold:
-    """Tissue lying over itself in a band from `start_um` to `end_um`; glass shows nothing of it."""
-
-    start_um: Point
-    end_um: Point
-    width_um: float
-    seed: int
-    layers: float = 1.0
-    wobble_um: float = 40.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Pen:
     """A stroke of translucent ink on the coverslip along `points_um`.
 
@@ -89,17 +90,6 @@ class Pen:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Bubble:
-    """Air under the coverslip: a dark rim, a bright line inside it, blurred and paler within."""
-
-    centre_um: Point
-    radius_um: Point
-    seed: int
-    rim_um: float = 18.0
-    darkness: float = 0.6
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class DarkSpot:
     """Dirt or a foreign body: one irregular dark fleck with smaller ones beside it."""
 
@@ -111,12 +101,28 @@ class DarkSpot:
     specks: int = 4
 
 
-Artifact = OutOfFocus | Fold | Pen | Bubble | DarkSpot
+Artifact = OutOfFocus | Fold | Pen | Bubble | CoverslipEdge | DarkSpot | Blood
 
-CLASS_INDEX: dict[type[Artifact], int] = {Fold: 2, DarkSpot: 3, Pen: 4, Bubble: 5, OutOfFocus: 6}
+CLASS_INDEX: dict[type[Artifact], int] = {
+    Fold: 2,
+    DarkSpot: 3,
+    Pen: 4,
+    Bubble: 5,
+    CoverslipEdge: 5,
+    OutOfFocus: 6,
+    Blood: 7,
+}
 """Class map index of each artifact (0 is background, 1 clean tissue)."""
 
-_ORDER: tuple[type[Artifact], ...] = (Fold, OutOfFocus, Bubble, DarkSpot, Pen)
+PAINTED_FIRST_TO_LAST: tuple[type[Artifact], ...] = (
+    Blood,
+    Fold,
+    OutOfFocus,
+    Bubble,
+    CoverslipEdge,
+    DarkSpot,
+    Pen,
+)
 
 
 def blur(rgb: Rgb, spec: OutOfFocus, *, um_px: float, origin_um: Point) -> tuple[Rgb, Mask]:
@@ -141,59 +147,6 @@ def blur(rgb: Rgb, spec: OutOfFocus, *, um_px: float, origin_um: Point) -> tuple
     soft = sharp + (half - sharp) * near
     out[window.rows, window.columns] = geometry.to_rgb(soft + (full - soft) * far)
     return out, geometry.placed(rgb, window, depth > HALF)
-
-
-def fold(rgb: Rgb, spec: Fold, *, um_px: float, origin_um: Point) -> tuple[Rgb, Mask]:
-    """Lay the tissue over itself; the mask is the band, also where it crosses glass."""
-    reach = spec.width_um * 0.8 + spec.wobble_um
-    ends = [spec.start_um, spec.end_um]
-    window = geometry.window_around(rgb, ends, reach, um_px=um_px, origin_um=origin_um)
-    if window is None:
-        return rgb.copy(), np.zeros(rgb.shape[:2], bool)
-    inner_um, ahead = _fold_depth(window, spec)
-    edge_um = np.float32(max(6.0, um_px))
-    cover = geometry.ramp(inner_um / edge_um + np.float32(HALF))
-    uneven = 1.0 + 0.25 * geometry.noise(window, 40.0, spec.seed + 2)
-    ridge = np.float32(0.25) * np.exp(-((inner_um / edge_um) ** 2))
-    amount = cover * (np.float32(spec.layers) * uneven + ridge)
-    amount *= _tissue_share(rgb, window, um_px=um_px)
-    here = rgb[window.rows, window.columns].astype(np.float32) / 255
-    shift_px = np.array([-ahead[1], ahead[0]]) * spec.width_um / um_px
-    beside = geometry.shifted(rgb, window, shift_px) * geometry.shifted(rgb, window, -shift_px)
-    doubled = np.clip((np.sqrt(beside) * 0.6 + here * 0.4) / GLASS, 0.02, 1)
-    out = rgb.copy()
-    stacked = here * np.power(doubled, amount[..., None])
-    out[window.rows, window.columns] = geometry.to_rgb(stacked * 255)
-    return out, geometry.placed(rgb, window, cover > HALF)
-
-
-def _fold_depth(window: geometry.Window, spec: Fold) -> tuple[geometry.Field, Point]:
-    """Micrometres inside the band (negative outside), and its direction as a unit (y, x)."""
-    dy, dx = spec.end_um[0] - spec.start_um[0], spec.end_um[1] - spec.start_um[1]
-    length = float(np.hypot(dy, dx)) or 1.0
-    ahead = (dy / length, dx / length)
-    y, x = window.y_um - spec.start_um[0], window.x_um - spec.start_um[1]
-    along = y * ahead[0] + x * ahead[1]
-    across = x * ahead[0] - y * ahead[1] + geometry.noise(window, 260.0, spec.seed) * spec.wobble_um
-    taper = np.sqrt(np.clip(np.minimum(along, length - along) / (0.18 * length), 0, 1))
-    swell = 1.0 + 0.35 * geometry.noise(window, 180.0, spec.seed + 1)
-    swell += 0.15 * geometry.noise(window, 30.0, spec.seed + 3)
-    half_width = 0.5 * spec.width_um * taper * swell
-    beyond = np.where(taper > 0, 0, spec.width_um)
-    return (half_width - np.abs(across) - beyond).astype(np.float32), ahead
-
-
-def _tissue_share(rgb: Rgb, window: geometry.Window, *, um_px: float) -> geometry.Field:
-    """How much the surrounding 20 micrometres look like tissue, from 0 on glass to 1."""
-    margin = int(np.ceil(60 / um_px)) + 1
-    source, inner = geometry.with_margin(rgb, window, margin)
-    step = max(1, round(2 / um_px))  # so wide a blur needs no finer pixels than 2 um
-    rows, columns = source.shape[:2]
-    small_size = (max(1, columns // step), max(1, rows // step))
-    small = cv2.resize(source, small_size, interpolation=cv2.INTER_AREA).astype(np.uint8)
-    soft = geometry.defocus(small, 20 / (um_px * step), "gaussian")
-    light = cv2.resize(soft.min(axis=2), (columns, rows))[inner]
-    return geometry.ramp((np.float32(GLASS * 255 - 4) - light) / np.float32(25))
 
 
 def pen(rgb: Rgb, spec: Pen, *, um_px: float, origin_um: Point) -> tuple[Rgb, Mask]:
@@ -225,33 +178,6 @@ def pen(rgb: Rgb, spec: Pen, *, um_px: float, origin_um: Point) -> tuple[Rgb, Ma
     out = rgb.copy()
     here = rgb[window.rows, window.columns].astype(np.float32)
     out[window.rows, window.columns] = geometry.to_rgb(here * light)
-    return out, geometry.placed(rgb, window, cover > HALF)
-
-
-def bubble(rgb: Rgb, spec: Bubble, *, um_px: float, origin_um: Point) -> tuple[Rgb, Mask]:
-    """Trap air: the rim bends light, the inside is paler, soft. The mask holds rim and inside."""
-    reach = max(spec.radius_um) * 1.4 + 3 * spec.rim_um
-    window = geometry.window_around(rgb, [spec.centre_um], reach, um_px=um_px, origin_um=origin_um)
-    if window is None:
-        return rgb.copy(), np.zeros(rgb.shape[:2], bool)
-    radius = geometry.outline(window, spec.centre_um, spec.radius_um, seed=spec.seed, power=2.0)
-    depth_um = (1.0 - radius) * np.float32(min(spec.radius_um))
-    edge_um = np.float32(max(4.0, um_px))
-    cover = geometry.ramp(depth_um / edge_um + np.float32(0.5))
-    dark = np.exp(-(((depth_um - 0.6 * spec.rim_um) / (0.5 * spec.rim_um + 0.4 * um_px)) ** 2))
-    bright = np.exp(-(((depth_um - 2.1 * spec.rim_um) / (0.5 * spec.rim_um + 0.4 * um_px)) ** 2))
-    margin = int(np.ceil(4 * 3.0 / um_px)) + 1
-    source, inner = geometry.with_margin(rgb, window, margin)
-    inside = geometry.defocus(source, 3.0 / um_px, "gaussian")[inner].astype(np.float32) / 255
-    here = rgb[window.rows, window.columns].astype(np.float32) / 255
-    inside = np.clip(0.88 * inside + 0.10, 0, 1)
-    uneven = 1 + 0.35 * geometry.noise(window, 6 * spec.rim_um, spec.seed + 2)
-    inside *= 1 - (spec.darkness * dark * uneven)[..., None].astype(np.float32)
-    inside += (0.22 * bright * uneven)[..., None].astype(np.float32)
-    out = rgb.copy()
-    out[window.rows, window.columns] = geometry.to_rgb(
-        (here + (inside - here) * cover[..., None]) * 255
-    )
     return out, geometry.placed(rgb, window, cover > HALF)
 
 
@@ -289,7 +215,7 @@ def dark_spot(rgb: Rgb, spec: DarkSpot, *, um_px: float, origin_um: Point) -> tu
 def paint(
     rgb: Rgb, artifacts: Sequence[Artifact], *, um_px: float, origin_um: Point = (0.0, 0.0)
 ) -> tuple[Rgb, ClassMap]:
-    """Paint artifacts in the order in which light meets glass: folds, focus, bubbles, dirt, ink.
+    """Paint artifacts in the order in which light meets glass: blood first, ink last.
 
     Parameters
     ----------
@@ -310,14 +236,20 @@ def paint(
     """
     out = rgb
     classes = np.zeros(rgb.shape[:2], np.uint8)
-    for artifact in sorted(artifacts, key=lambda each: _ORDER.index(type(each))):
+    for artifact in sorted(artifacts, key=lambda each: PAINTED_FIRST_TO_LAST.index(type(each))):
         out, mask = _paint_one(out, artifact, um_px=um_px, origin_um=origin_um)
         classes[mask] = CLASS_INDEX[type(artifact)]
     return out, classes
 
 
-def _paint_one(rgb: Rgb, artifact: Artifact, *, um_px: float, origin_um: Point) -> tuple[Rgb, Mask]:
+def _paint_one(  # noqa: PLR0911 - one return a kind
+    rgb: Rgb, artifact: Artifact, *, um_px: float, origin_um: Point
+) -> tuple[Rgb, Mask]:
     match artifact:
+        case Blood():
+            return blood(rgb, artifact, um_px=um_px, origin_um=origin_um)
+        case CoverslipEdge():
+            return coverslip_edge(rgb, artifact, um_px=um_px, origin_um=origin_um)
         case OutOfFocus():
             return blur(rgb, artifact, um_px=um_px, origin_um=origin_um)
         case Fold():

@@ -8,7 +8,9 @@ import numpy.typing as npt
 
 from appliance.synthetic.artifacts import (
     Artifact,
+    Blood,
     Bubble,
+    CoverslipEdge,
     DarkSpot,
     Fold,
     OutOfFocus,
@@ -24,12 +26,13 @@ ClassMap = npt.NDArray[np.uint8]
 CLASS_MAP_UM_PX = 8.0
 """Sampling of the true class map, in micrometres a pixel."""
 
-CLASSES = ("background", "tissue", "fold", "dark_spot", "pen", "bubble", "out_of_focus")
+CLASSES = ("background", "tissue", "fold", "dark_spot", "pen", "bubble", "out_of_focus", "blood")
 """Names of the class map's indices."""
 
 _TISSUE = 1
 _ON_TISSUE_ONLY = (CLASSES.index("fold"), CLASSES.index("out_of_focus"))
 _MAP_BLOCK_PX = 512
+_WHOLE_SLIDE_UM = 1e6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,20 +55,25 @@ class Extent:
         )
 
 
-def extent(artifact: Artifact) -> Extent:
+def extent(artifact: Artifact) -> Extent:  # noqa: PLR0911 - one return a kind
     """Return where an artifact may be, on the safe side."""
     match artifact:
         case OutOfFocus(centre_um=at, radius_um=radius):
             reach = max(radius) * 1.4 + artifact.edge_um
             return _around([at], reach, 4 * artifact.sigma_um + 2)
         case Fold(start_um=start, end_um=end, width_um=width):
-            return _around([start, end], 0.8 * width + 2 * artifact.wobble_um, width + 65)
+            reach = 0.8 * width + 2 * artifact.wobble_um + abs(artifact.bow_um)
+            return _around([start, end], reach, 1.6 * width + 65)
         case Pen(points_um=points, width_um=width):
             return _around(points, width + 3 * artifact.edge_um, 0)
         case Bubble(centre_um=at, radius_um=radius):
             return _around([at], max(radius) * 1.4 + 3 * artifact.rim_um, 14)
         case DarkSpot(centre_um=at, radius_um=size):
             return _around([at], 3 * size, 0)
+        case Blood(centre_um=at, radius_um=radius):
+            return _around([at], 2.2 * max(radius) + artifact.edge_um, 0)
+        case CoverslipEdge(start_um=start, end_um=end):
+            return _around([start, end], _WHOLE_SLIDE_UM, 0)
 
 
 def _around(points_um: Iterable[tuple[float, float]], reach_um: float, margin_um: float) -> Extent:

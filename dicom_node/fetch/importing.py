@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from appliance.conversion import StandInIdentity, dicom_folder, is_dicom
+from appliance.conversion import VENDOR_SUFFIXES, StandInIdentity, dicom_folder, is_dicom
 from appliance.errors import ConfigError, InvalidInstance, UnsuitableSlide
 from appliance.settings import Settings
 from appliance.storage import Root, free_bytes
@@ -27,9 +27,6 @@ from dicom_node.receive.spool import Spool
 from dicom_node.send.association import Endpoint
 from dicom_node.send.sender import Outgoing, Progress, dicom_files
 
-VENDOR_SUFFIXES: Final = frozenset(
-    {".bif", ".mrxs", ".ndpi", ".scn", ".svs", ".svslide", ".tif", ".tiff", ".vms", ".vmu"}
-)
 _GIB: Final = 1 << 30
 
 Say = Callable[[str], None]

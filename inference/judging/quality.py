@@ -11,6 +11,7 @@ from appliance.line import Verdict
 from appliance.settings import VerdictRules
 from appliance.slides.classes import ARTIFACTS, ClassMap, Mask, SlideClass
 from appliance.slides.findings import ArtifactArea
+from inference.judging import unlike
 
 SMALLEST_REGION_UM2: Mapping[SlideClass, float] = {
     SlideClass.FOLD: 2_500.0,
@@ -125,11 +126,40 @@ def artifact_areas(clean: ClassMap, everywhere: Mask, *, um_px: float) -> tuple[
     return tuple(areas)
 
 
-def judge(areas: tuple[ArtifactArea, ...], tissue_mm2: float, rules: VerdictRules) -> Judgement:
+def judge(
+    areas: tuple[ArtifactArea, ...],
+    tissue_mm2: float,
+    rules: VerdictRules,
+    *,
+    unlikeness: float | None = None,
+) -> Judgement:
     """Say what a technician should do with the glass slide.
 
-    The gravest rule wins; the reason names each artifact that reaches it, worst first.
+    The gravest rule wins; the reason names each artifact that reaches it, worst first. A slide
+    that looks unlike the training data is never accepted, and the reason says so beside whatever
+    else was found.
+
+    Parameters
+    ----------
+    areas
+        Of each artifact.
+    tissue_mm2
+        Area of all tissue.
+    rules
+        The limits.
+    unlikeness
+        See `inference.judging.unlike`; None when it was not measured.
     """
+    judgement = _by_areas(areas, tissue_mm2, rules)
+    doubt = unlike.warning(unlikeness, limit=rules.unlikeness)
+    if doubt is None:
+        return judgement
+    if judgement.verdict is Verdict.ACCEPT:
+        return Judgement(verdict=Verdict.REVIEW, reason=doubt)
+    return Judgement(verdict=judgement.verdict, reason=f"{judgement.reason} {doubt}")
+
+
+def _by_areas(areas: tuple[ArtifactArea, ...], tissue_mm2: float, rules: VerdictRules) -> Judgement:
     if tissue_mm2 < rules.minimum_tissue_mm2:
         return Judgement(verdict=Verdict.RESCAN, reason="No tissue was found on the slide.")
     for verdict, limits in ((Verdict.RESCAN, rules.rescan), (Verdict.REVIEW, rules.review)):

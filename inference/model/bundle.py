@@ -6,7 +6,7 @@ from pathlib import Path
 from appliance.errors import ConfigError, ModelError
 from appliance.settings import Inference
 from appliance.settings import Model as PinnedModel
-from inference.model.manifest import ARTIFACT, TISSUE, Model, load_model
+from inference.model.manifest import ARTIFACT, TILES, TISSUE, Model, load_model
 
 BUNDLED = Path(__file__).parents[1] / "models"
 PREFIX = "bundled:"
@@ -19,6 +19,13 @@ class Models:
 
     tissue: Model
     artifact: Model
+    classifiers: tuple[Model, ...] = ()
+    """Tile classifiers; `inference.model.choice` says which of them a slide meets."""
+
+    @property
+    def everyone(self) -> tuple[Model, ...]:
+        """All of them, in the order in which they run."""
+        return (self.tissue, self.artifact, *self.classifiers)
 
 
 def bundled_models() -> list[Path]:
@@ -44,12 +51,12 @@ def pinned(model: PinnedModel) -> Model:
 
 
 def configured_models(settings: Inference) -> Models:
-    """Load the models of the settings: one that finds tissue, one that finds artifacts.
+    """Load the models of the settings: tissue, artifacts, and any number of tile classifiers.
 
     Raises
     ------
     ConfigError
-        A model is missing, is not the pinned one, or two do the same task.
+        A model is missing, is not the pinned one, or stands there twice.
     """
     try:
         models = [pinned(model) for model in settings.models]
@@ -64,10 +71,14 @@ def bundled() -> Models:
 
 
 def _paired(models: list[Model]) -> Models:
-    by_task = {model.task: model for model in models}
-    if sorted(model.task for model in models) != [ARTIFACT, TISSUE]:
+    tissue = [model for model in models if model.task == TISSUE]
+    artifact = [model for model in models if model.task == ARTIFACT]
+    if len(tissue) != 1 or len(artifact) != 1:
         raise ConfigError(
             "inference.models must name one model for tissue and one for artifacts "
             "(coverslip models list shows those that come with the appliance)."
         )
-    return Models(tissue=by_task[TISSUE], artifact=by_task[ARTIFACT])
+    classifiers = tuple(model for model in models if model.task == TILES)
+    if len({model.name for model in classifiers}) != len(classifiers):
+        raise ConfigError("inference.models names two tile classifiers of the same name.")
+    return Models(tissue=tissue[0], artifact=artifact[0], classifiers=classifiers)

@@ -4,34 +4,37 @@ import hashlib
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from appliance.errors import ModelError
+from inference.model.document import (
+    ARTIFACT,
+    TILES,
+    TISSUE,
+    Accuracy,
+    Concept,
+    Likeness,
+    Manifest,
+    ModelClass,
+    read_manifest,
+)
 from inference.model.onnx_file import check_onnx
 
-TISSUE, ARTIFACT = "tissue", "artifact"
-_TASKS = (TISSUE, ARTIFACT)
+__all__ = [
+    "ARTIFACT",
+    "TILES",
+    "TISSUE",
+    "Accuracy",
+    "Concept",
+    "Likeness",
+    "Model",
+    "ModelClass",
+    "digest_of",
+    "load_model",
+    "model_of",
+]
+
 _DIGEST_TEXT = 16
 """How many hex digits of a digest a sentence shows."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelClass:
-    """One class a model tells apart."""
-
-    index: int
-    name: str
-    """`SlideClass.key`, or `background` / `tissue` for the tissue task."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Accuracy:
-    """One measured figure of a model."""
-
-    data: str
-    n: int
-    metric: str
-    value: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +45,7 @@ class Model:
     name: str
     version: str
     task: str
-    """`tissue` or `artifact`."""
+    """`tissue`, `artifact` or `tiles`."""
     um_px: float
     """Resolution it was trained at."""
     tile_px: int
@@ -58,6 +61,19 @@ class Model:
     digest: str
     """sha256 over both files, hex; see `digest_of`."""
     onnx: bytes
+    modalities: tuple[str, ...] = ("SM",)
+    """Modality (0008,0060) of the slides it may see."""
+    stains: tuple[Concept, ...] = ()
+    """The stains a slide must carry, these and no others; empty means any."""
+    body_sites: tuple[Concept, ...] = ()
+    """Where the tissue must come from: one of these; empty means anywhere."""
+    likeness: Likeness | None = None
+    """How its training data looked."""
+
+    @property
+    def reported(self) -> tuple[ModelClass, ...]:
+        """The classes that have a threshold: of a tile classifier, those that are reported."""
+        return tuple(item for item in self.classes if item.name in self.thresholds)
 
 
 def digest_of(folder: Path) -> str:
@@ -90,8 +106,8 @@ def load_model(folder: Path, *, digest: str | None = None) -> Model:
     Raises
     ------
     ModelError
-        A file is missing, the digest differs, the manifest is incomplete, or the ONNX file needs
-        external data or custom operators.
+        A file is missing, the digest differs, the manifest is incomplete or wrong, or the ONNX
+        file needs external data or custom operators.
     """
     onnx, manifest = _read(folder)
     found = _digest(onnx, manifest)
@@ -100,13 +116,18 @@ def load_model(folder: Path, *, digest: str | None = None) -> Model:
             f"The model in {folder.name} is not the one the settings name: its digest begins with "
             f"{found[:_DIGEST_TEXT]}, the settings say {digest[:_DIGEST_TEXT]}."
         )
+    return model_of(folder, onnx, manifest)
+
+
+def model_of(folder: Path, onnx: bytes, manifest: bytes) -> Model:
+    """Check the content of the two files of a folder; raises ModelError as `load_model` does."""
     check_onnx(onnx)
     try:
-        return _model(folder, tomllib.loads(manifest.decode()), onnx=onnx, digest=found)
-    except (KeyError, TypeError, ValueError) as error:
-        raise ModelError(
-            f"The manifest of the model in {folder.name} is incomplete or wrong."
-        ) from error
+        raw = tomllib.loads(manifest.decode())
+    except ValueError as error:
+        raise ModelError(f"model.toml of the model in {folder.name} is not valid TOML.") from error
+    says, digest = read_manifest(raw, where=folder.name), _digest(onnx, manifest)
+    return _model(folder, says, onnx=onnx, digest=digest)
 
 
 def _read(folder: Path) -> tuple[bytes, bytes]:
@@ -121,39 +142,25 @@ def _digest(onnx: bytes, manifest: bytes) -> str:
     return hashlib.sha256(parts).hexdigest()
 
 
-def _model(folder: Path, raw: dict[str, Any], *, onnx: bytes, digest: str) -> Model:
-    classes = sorted(
-        (ModelClass(index=int(item["index"]), name=str(item["name"])) for item in raw["classes"]),
-        key=lambda item: item.index,
-    )
-    if [item.index for item in classes] != list(range(len(classes))) or raw["task"] not in _TASKS:
-        raise ValueError("classes or task")
-    um_px, tile_px = float(raw["um_px"]), int(raw["tile_px"])
-    if um_px <= 0 or tile_px <= 0 or tile_px % 32:
-        raise ValueError("um_px or tile_px")
+def _model(folder: Path, says: Manifest, *, onnx: bytes, digest: str) -> Model:
+    trained_on = says.trained_on
     return Model(
         folder=folder,
-        name=str(raw["name"]),
-        version=str(raw["version"]),
-        task=str(raw["task"]),
-        um_px=um_px,
-        tile_px=tile_px,
-        classes=tuple(classes),
-        thresholds={str(name): float(least) for name, least in raw.get("thresholds", {}).items()},
-        licence=str(raw["licence"]),
-        intended_use=str(raw["intended_use"]),
-        trained_on=_words(raw["trained_on"]),
-        accuracy=tuple(_accuracy(item) for item in raw.get("accuracy", [])),
+        name=says.name,
+        version=says.version,
+        task=says.task,
+        um_px=says.um_px,
+        tile_px=says.tile_px,
+        classes=tuple(sorted(says.classes, key=lambda item: item.index)),
+        thresholds=dict(says.thresholds),
+        licence=says.licence,
+        intended_use=says.intended_use,
+        trained_on=trained_on if isinstance(trained_on, str) else "; ".join(trained_on),
+        accuracy=says.accuracy,
         digest=digest,
         onnx=onnx,
+        modalities=says.modalities,
+        stains=says.stains,
+        body_sites=says.body_sites,
+        likeness=says.likeness,
     )
-
-
-def _accuracy(raw: dict[str, Any]) -> Accuracy:
-    return Accuracy(
-        data=str(raw["data"]), n=int(raw["n"]), metric=str(raw["metric"]), value=float(raw["value"])
-    )
-
-
-def _words(raw: str | list[str]) -> str:
-    return raw if isinstance(raw, str) else "; ".join(raw)

@@ -2,12 +2,19 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
+import highdicom as hd
 import numpy as np
 import numpy.typing as npt
-from pydicom.dataset import Dataset
+from pydicom.dataset import Dataset, FileDataset
 
+from appliance.slides.findings import Findings
+
+_TOLERANCE = 1.05
+"""As `inference.running.sampling`: a level this much coarser than asked for is as good."""
 _UM_PER_MM = 1000.0
+_SLICE_MM = 0.001
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,3 +62,60 @@ def slide_frame(header: Dataset, *, um_px: float) -> SlideFrame:
         along_column=(cosines[3], cosines[4], cosines[5]),
         um_px=um_px,
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grid:
+    """A raster of square pixels over the whole base matrix, cut into tiles."""
+
+    um_px: float
+    centre_mm: tuple[float, float, float]
+    """Centre of the top-left pixel."""
+    tile_px: int
+
+    @classmethod
+    def over(cls, base: Dataset, findings: Findings, *, um_px: float, tile_px: int) -> "Grid":
+        """Lay a raster whose corner is that of the base matrix."""
+        frame = slide_frame(base, um_px=findings.base_um_px)
+        x, y, z = frame.place([(um_px / 2, um_px / 2)])[0]
+        centre_mm = (round(float(x), 6), round(float(y), 6), round(float(z), 6))
+        return cls(um_px=um_px, centre_mm=centre_mm, tile_px=tile_px)
+
+    def placed(self) -> dict[str, Any]:
+        """Give the arguments with which highdicom places a tiled image on the slide."""
+        side_mm = self.um_px / _UM_PER_MM
+        return {
+            "pixel_measures": hd.PixelMeasuresSequence(
+                pixel_spacing=(side_mm, side_mm), slice_thickness=_SLICE_MM
+            ),
+            "plane_positions": [
+                hd.PlanePositionSequence(
+                    hd.CoordinateSystemNames.SLIDE,
+                    image_position=self.centre_mm,
+                    pixel_matrix_position=(1, 1),
+                )
+            ],
+            "tile_pixel_array": True,
+            "tile_size": (self.tile_px, self.tile_px),
+        }
+
+
+def level_seen(headers: Sequence[FileDataset], findings: Findings, um_px: float) -> FileDataset:
+    """Give the image that a model of some resolution saw: the coarsest that is fine enough.
+
+    Parameters
+    ----------
+    headers
+        Of the VOLUME instances, finest first.
+    findings
+        For size and spacing of the base.
+    um_px
+        Of the model.
+    """
+    base_um = findings.base_um_px * findings.base_columns
+    fits = [
+        header
+        for header in headers
+        if base_um / int(header.TotalPixelMatrixColumns) <= um_px * _TOLERANCE
+    ]
+    return fits[-1] if fits else headers[0]

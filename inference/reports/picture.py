@@ -33,23 +33,6 @@ _VERDICT_INK = {
 _TITLE_PX, _TEXT_PX, _LINE_PX, _RIM_PX = 26, 18, 28, 16
 
 
-def slide_picture(reader: SlideReader, class_map: ClassMap, findings: Findings) -> bytes:
-    """Draw the picture.
-
-    Returns
-    -------
-    bytes
-        PNG, at most about `LONGEST_PX` pixels a side plus the legend below.
-
-    Raises
-    ------
-    UnsuitableSlide
-        A frame is damaged.
-    """
-    tissue = overlaid(view(reader), class_map)
-    return _png(_framed(tissue, findings))
-
-
 def view(reader: SlideReader, *, longest_px: int = LONGEST_PX) -> Pixels:
     """Read the whole slide small, strip by strip so that memory stays bounded.
 
@@ -97,8 +80,14 @@ def _outline(picture: Pixels, mask: ClassMap, rgb: tuple[int, int, int], *, thic
     cv2.drawContours(picture, contours, -1, rgb, thickness, cv2.LINE_AA)
 
 
-def _framed(tissue: Pixels, findings: Findings) -> Image.Image:
-    """Put the verdict above and the legend below; `SLIDE_AREA` tells where the slide itself is."""
+def framed(tissue: Pixels, findings: Findings) -> bytes:
+    """Put the verdict above and the legend below.
+
+    Returns
+    -------
+    bytes
+        PNG; its text `SLIDE_AREA` tells where the slide itself is.
+    """
     width = max(tissue.shape[1], SHORTEST_PX) + 2 * _RIM_PX
     text = ImageFont.load_default(_TEXT_PX)
     reason = _wrapped(findings.reason, text, width - 2 * _RIM_PX)
@@ -122,7 +111,7 @@ def _framed(tissue: Pixels, findings: Findings) -> Image.Image:
     image.paste(Image.fromarray(tissue), (left, head))
     image.info[SLIDE_AREA] = f"{left} {head} {tissue.shape[1]} {tissue.shape[0]}"
     _draw_legend(draw, legend, top=head + tissue.shape[0] + 10, per_line=per_line)
-    return image
+    return _png(image)
 
 
 _LEGEND_COLUMN_PX = 250

@@ -1,33 +1,31 @@
-"""The class map as a DICOM Segmentation: BINARY, one segment a class that is present.
+"""The class map as a DICOM Segmentation: BINARY, or LABELMAP by setting (PS3.3 A.51).
 
 Written at the resolution of the class map and kept below 400 frames, which viewers still show.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import highdicom as hd
 import numpy as np
+import numpy.typing as npt
 from pydicom.dataset import Dataset, FileDataset
-from pydicom.sr.coding import Code
-from pydicom.uid import ExplicitVRLittleEndian
+from pydicom.uid import UID, ExplicitVRLittleEndian, RLELossless
 
 from appliance.slides.classes import ClassMap, SlideClass
-from appliance.slides.findings import Findings, ModelUse
-from inference import CODE_VERSION
+from appliance.slides.findings import Findings
 from inference.reports import codes
-from inference.reports.geometry import slide_frame
+from inference.reports.equipment import MAKER, SEG_SERIES
+from inference.reports.geometry import Grid, level_seen
+from inference.reports.models_used import artifact_model, identification, model_of
 from inference.reports.naming import Naming
 from inference.reports.normalised import normalised
 
 TILE_PX = 512
 MAXIMUM_FRAMES = 400
-MANUFACTURER = "Coverslip"
-MODEL_NAME = "Coverslip slide quality control"
-SERIAL_NUMBER = "COVERSLIP"
-SERIES_NUMBER = 9002
-_UM_PER_MM = 1000.0
-_SLICE_MM = 0.001
+
+Encoding = Literal["binary", "labelmap"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,66 +39,69 @@ class Segmented:
 
 
 def segmentation(
-    class_map: ClassMap, findings: Findings, headers: Sequence[FileDataset], naming: Naming
+    class_map: ClassMap,
+    findings: Findings,
+    headers: Sequence[FileDataset],
+    naming: Naming,
+    *,
+    encoding: Encoding = "binary",
 ) -> Segmented | None:
-    """Build the SEG; None when the slide holds neither tissue nor an artifact.
+    """Build the SEG; None when the class map holds background alone.
 
     Parameters
     ----------
     class_map
         `(rows, columns)` uint8 of `SlideClass`.
     findings
-        Of the same slide.
+        Its spacing and the models behind it.
     headers
         Completed headers of the de-identified VOLUME instances, finest first.
     naming
         For the UIDs.
+    encoding
+        labelmap: Label Map Segmentation Storage, RLE, one set of frames for all classes.
     """
     present = tuple(kind for kind in SlideClass if kind and np.any(class_map == kind))
     if not present:
         return None
     mask, um_px = _bounded(class_map, findings.class_map_um_px)
-    base = headers[0]
-    corner = slide_frame(base, um_px=findings.base_um_px).place([(um_px / 2, um_px / 2)])[0]
-    planes = np.stack([mask == kind for kind in present], axis=-1)[np.newaxis].astype(np.uint8)
+    pixels, kind, syntax = _encoded(mask, present, encoding)
+    grid = Grid.over(headers[0], findings, um_px=um_px, tile_px=TILE_PX)
     made = hd.seg.Segmentation(
-        source_images=[base],
-        pixel_array=planes,
-        segmentation_type=hd.seg.SegmentationTypeValues.BINARY,
+        source_images=[level_seen(headers, findings, artifact_model(findings).um_px)],
+        pixel_array=pixels,
+        segmentation_type=kind,
         segment_descriptions=[
-            _description(
-                number, kind, findings.models[-1 if kind != SlideClass.TISSUE else 0], naming
-            )
+            _description(number, kind, findings, naming)
             for number, kind in enumerate(present, start=1)
         ],
         series_instance_uid=naming.uid("seg/series"),
-        series_number=SERIES_NUMBER,
+        series_number=SEG_SERIES,
         sop_instance_uid=naming.uid("seg"),
         instance_number=1,
-        manufacturer=MANUFACTURER,
-        manufacturer_model_name=MODEL_NAME,
-        software_versions=CODE_VERSION,
-        device_serial_number=SERIAL_NUMBER,
         content_label="SLIDE_QUALITY",
         content_description="Tissue and artifacts of one slide",
-        transfer_syntax_uid=ExplicitVRLittleEndian,
-        pixel_measures=hd.PixelMeasuresSequence(
-            pixel_spacing=(um_px / _UM_PER_MM, um_px / _UM_PER_MM), slice_thickness=_SLICE_MM
-        ),
-        plane_positions=[
-            hd.PlanePositionSequence(
-                hd.CoordinateSystemNames.SLIDE,
-                image_position=tuple(round(float(value), 6) for value in corner),
-                pixel_matrix_position=(1, 1),
-            )
-        ],
-        tile_pixel_array=True,
-        tile_size=(TILE_PX, TILE_PX),
+        transfer_syntax_uid=syntax,
         omit_empty_frames=True,
         series_description="Slide quality: segmentation",
+        **MAKER,
+        **grid.placed(),
     )
-    content = normalised(made, header=base, dimension_uid=naming.uid("seg/dimensions"))
+    content = normalised(made, header=headers[0], dimension_uid=naming.uid("seg/dimensions"))
     return Segmented(content=content, dataset=made, classes=present)
+
+
+def _encoded(
+    mask: ClassMap, present: Sequence[SlideClass], encoding: Encoding
+) -> tuple[npt.NDArray[np.uint8], hd.seg.SegmentationTypeValues, UID]:
+    """Give pixels `(1, rows, columns[, segments])`, their type and their transfer syntax."""
+    if encoding == "binary":
+        planes = np.stack([mask == kind for kind in present], axis=-1)
+        binary = hd.seg.SegmentationTypeValues.BINARY
+        return planes[np.newaxis].astype(np.uint8), binary, ExplicitVRLittleEndian
+    numbers = np.zeros(max(SlideClass) + 1, np.uint8)
+    numbers[list(present)] = np.arange(1, len(present) + 1)
+    return numbers[mask][np.newaxis], hd.seg.SegmentationTypeValues.LABELMAP, RLELossless
 
 
 def _bounded(class_map: ClassMap, um_px: float) -> tuple[ClassMap, float]:
@@ -121,32 +122,24 @@ def _frames(class_map: ClassMap) -> int:
 
 
 def _description(
-    number: int, kind: SlideClass, model: ModelUse, naming: Naming
+    number: int, kind: SlideClass, findings: Findings, naming: Naming
 ) -> hd.seg.SegmentDescription:
-    is_tissue = kind == SlideClass.TISSUE
+    category, standard = codes.category_and_type(kind)
     description = hd.seg.SegmentDescription(
         segment_number=number,
         segment_label=kind.look.words.capitalize(),
-        segmented_property_category=codes.TISSUE if is_tissue else codes.PHYSICAL_OBJECT,
-        segmented_property_type=codes.TISSUE if is_tissue else codes.ARTIFACT,
+        segmented_property_category=category,
+        segmented_property_type=standard,
         algorithm_type=hd.seg.SegmentAlgorithmTypeValues.AUTOMATIC,
-        algorithm_identification=hd.AlgorithmIdentificationSequence(
-            name=model.name,
-            family=codes.ARTIFICIAL_INTELLIGENCE,
-            version=model.version,
-            source=MANUFACTURER,
-            parameters={"digest": model.digest},
-        ),
+        algorithm_identification=identification(model_of(kind, findings)),
         tracking_uid=naming.uid(f"seg/tracking/{kind.key}"),
         tracking_id=kind.key,
         display_color=hd.color.CIELabColor.from_rgb(*kind.look.rgb),
     )
-    if not is_tissue:
-        _add_modifier(description, codes.KINDS[kind])
+    if standard == codes.ARTIFACT:
+        # Which kind, beside the standard type that every reader knows.
+        property_type = description.SegmentedPropertyTypeCodeSequence[0]
+        property_type.SegmentedPropertyTypeModifierCodeSequence = [
+            codes.code_item(codes.KINDS[kind])
+        ]
     return description
-
-
-def _add_modifier(description: Dataset, kind: Code) -> None:
-    """Say which kind of artifact, beside the standard type that every reader knows."""
-    property_type = description.SegmentedPropertyTypeCodeSequence[0]
-    property_type.SegmentedPropertyTypeModifierCodeSequence = [codes.code_item(kind)]

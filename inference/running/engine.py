@@ -1,9 +1,10 @@
 """The one door to ONNX Runtime: sessions, the device they really run on, and their errors."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -12,13 +13,16 @@ from onnxruntime.capi import onnxruntime_pybind11_state as state
 from onnxruntime.capi.onnxruntime_inference_collection import InferenceSession
 
 from appliance.errors import ConfigError, DeviceUnavailable, ModelError
-from inference.model.manifest import Model
+from inference.model.manifest import TILES, Model
+from inference.running.watchdog import Watch, Watchdog
 
 AUTO, CPU, GPU = "auto", "cpu", "gpu"
+INPUT, OUTPUT = "image", "probability"
 _CUDA, _CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
-_INPUT, _OUTPUT = "image", "probability"
 _NO_GPU = "The settings demand a GPU (inference.device), and ONNX Runtime cannot use one here."
-_ONNX_ERRORS: tuple[type[Exception], ...] = (
+_SUM_TOLERANCE = 0.02
+"""A softmax in half or eight-bit numbers does not add up to one exactly."""
+ONNX_ERRORS: tuple[type[Exception], ...] = (
     state.EPFail,
     state.Fail,
     state.InvalidArgument,
@@ -29,8 +33,28 @@ _ONNX_ERRORS: tuple[type[Exception], ...] = (
     RuntimeError,
     ValueError,
 )
-_T = TypeVar("_T")
+_MEMORY_WORDS = (
+    "failed to allocate memory",
+    "out of memory",
+    "memoryallocation",
+    "alloc_failed",
+    "available memory of",
+)
+"""How ONNX Runtime, CUDA, cuDNN and cuBLAS say that device memory is full; there is no code."""
+_DEVICE_WORDS = ("cuda", "cudnn", "cublas", "cufft", "gpu")
 Probabilities = npt.NDArray[np.float32]
+Images = npt.NDArray[np.uint8]
+
+
+class Runner(Protocol):
+    """A model that a worker can run; see `Session`."""
+
+    def run(self, images: Images) -> Probabilities:
+        """Run the model."""
+
+
+class DeviceMemoryFull(DeviceUnavailable):
+    """The memory of the GPU was not enough for one batch."""
 
 
 class Session:
@@ -42,6 +66,8 @@ class Session:
         Checked model.
     device
         `auto`, `cpu` or `gpu`.
+    watchdog
+        Ends runs that take too long; without one a run may take for ever.
 
     Raises
     ------
@@ -51,57 +77,44 @@ class Session:
         ONNX Runtime cannot load the model, or its input and output are not as DESIGN 7 says.
     """
 
-    def __init__(self, model: Model, *, device: str = AUTO) -> None:
+    def __init__(
+        self, model: Model, *, device: str = AUTO, watchdog: Watchdog | None = None
+    ) -> None:
         self._model = model
-        self._session = _open(model, device)
-        self._check_shapes()
+        self._watchdog = watchdog
+        self._session = open_session(model, device)
 
     @property
     def device(self) -> str:
         """`cpu` or `gpu`: what the session says after its creation, nothing else is true."""
-        return GPU if self._session.get_providers()[0] == _CUDA else CPU
+        return device_of(self._session)
 
-    def run(self, image: npt.NDArray[np.uint8]) -> Probabilities:
+    def run(self, images: Images) -> Probabilities:
         """Run the model.
 
         Parameters
         ----------
-        image
+        images
             `(n, rows, columns, 3)` uint8 RGB.
 
         Returns
         -------
         numpy.ndarray
-            `(n, rows, columns, classes)` float32, softmax over the last axis.
+            float32, softmax over the last axis: `(n, rows, columns, classes)`, of a tile
+            classifier `(n, classes)`.
 
         Raises
         ------
         ModelError
-            The model fails or gives numbers that are no probabilities.
+            The model fails, takes too long, or gives numbers that are no probabilities.
         DeviceUnavailable
             The GPU is lost or out of memory; safe to try again.
         """
-        outputs = _translated(
-            lambda: self._session.run([_OUTPUT], {_INPUT: image}),
-            ModelError(f"The model {self._model.name} failed while it ran.")
-            if self.device == CPU
-            else DeviceUnavailable("The GPU was lost or ran out of memory."),
-        )
+        with running(self._model, self.device, self._watchdog) as options:
+            outputs = self._session.run([OUTPUT], {INPUT: images}, options)
         probability: Probabilities = np.asarray(outputs[0], dtype=np.float32)
-        expected = (*image.shape[:3], len(self._model.classes))
-        if probability.shape != expected or not np.isfinite(probability).all():
-            raise ModelError(f"The model {self._model.name} gave numbers that cannot be used.")
+        check_probabilities(self._model, probability, output_shape(self._model, images.shape))
         return probability
-
-    def _check_shapes(self) -> None:
-        inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
-        fits = (
-            [item.name for item in inputs] == [_INPUT]
-            and inputs[0].type == "tensor(uint8)"
-            and _OUTPUT in [item.name for item in outputs]
-        )
-        if not fits:
-            raise ModelError(f"The model {self._model.name} has not the input and output it needs.")
 
 
 def require_device(device: str) -> None:
@@ -112,7 +125,7 @@ def require_device(device: str) -> None:
     ConfigError
         `gpu` is demanded and no NVIDIA device or no CUDA build of ONNX Runtime is there.
     """
-    if device == GPU and not _may_have_gpu():
+    if device == GPU and not may_have_gpu():
         raise ConfigError(_NO_GPU)
 
 
@@ -126,23 +139,141 @@ def runtime_version() -> str:
     return str(onnxruntime.__version__)
 
 
-def _may_have_gpu() -> bool:
+def may_have_gpu() -> bool:
     """Whether trying CUDA makes sense. A listed provider proves nothing; a device file is cheap."""
     return _CUDA in state.get_available_providers() and Path("/dev/nvidiactl").exists()
 
 
-def _open(model: Model, device: str) -> InferenceSession:
-    wants_gpu = device == GPU or (device == AUTO and _may_have_gpu())
-    if device == GPU and not _may_have_gpu():
+def blank(tile_px: int) -> Images:
+    """Give one white tile `(1, tile_px, tile_px, 3)` to try a model on."""
+    return np.full((1, tile_px, tile_px, 3), 255, np.uint8)
+
+
+def open_session(model: Model, device: str, *, graph: bool = False) -> InferenceSession:
+    """Load a model on a device and check its input and output.
+
+    Parameters
+    ----------
+    model
+        Checked model.
+    device
+        `auto`, `cpu` or `gpu`.
+    graph
+        On a GPU, let CUDA record the run once and repeat it: only for bound buffers.
+
+    Raises
+    ------
+    DeviceUnavailable
+        `gpu` is demanded and there is none.
+    ModelError
+        ONNX Runtime cannot load the model, or its input and output are not as DESIGN 7 says.
+    """
+    if device == GPU and not may_have_gpu():
         raise DeviceUnavailable(_NO_GPU)
-    providers = [_CUDA, _CPU] if wants_gpu else [_CPU]
-    session = _translated(
-        lambda: InferenceSession(model.onnx, _options(), providers=providers),
-        ModelError(f"ONNX Runtime cannot load the model {model.name}."),
-    )
-    if device == GPU and session.get_providers()[0] != _CUDA:
+    wants_gpu = device == GPU or (device == AUTO and may_have_gpu())
+    providers: list[str | tuple[str, dict[str, str]]] = [_CPU]
+    if wants_gpu:
+        onnxruntime.preload_dlls()
+        providers.insert(0, (_CUDA, _cuda_options(graph=graph)))
+    try:
+        session = InferenceSession(model.onnx, _options(), providers=providers, enable_fallback=0)
+    except ONNX_ERRORS as error:
+        sentence = f"ONNX Runtime cannot load the model {model.name}."
+        raise (_ours(error, sentence) if wants_gpu else ModelError(sentence)) from error
+    session.disable_fallback()  # it would go on in silence on the CPU when the GPU is lost
+    if device == GPU and device_of(session) != GPU:
         raise DeviceUnavailable(_NO_GPU)
+    _check_ends(model, session)
     return session
+
+
+def device_of(session: InferenceSession) -> str:
+    """Give the device of a session: what it says after its creation, nothing else is true."""
+    return GPU if session.get_providers()[0] == _CUDA else CPU
+
+
+def output_shape(model: Model, images: tuple[int, ...]) -> tuple[int, ...]:
+    """Give the shape that a model must answer with to images of one shape."""
+    n, rows, columns, _ = images
+    n_classes = len(model.classes)
+    return (n, n_classes) if model.task == TILES else (n, rows, columns, n_classes)
+
+
+def check_probabilities(
+    model: Model, probability: Probabilities, shape: tuple[int, ...] | None = None
+) -> None:
+    """Refuse what a network must not say.
+
+    Raises
+    ------
+    ModelError
+        Another shape, NaN, infinity, negative numbers, or classes that do not add up to one.
+    """
+    good = shape is None or probability.shape == shape
+    if good and probability.size:
+        n_classes = probability.shape[-1]
+        with np.errstate(invalid="ignore", over="ignore"):
+            sums = probability.reshape(-1, n_classes) @ np.ones(n_classes, np.float32)
+            far = max(abs(float(sums.max()) - 1), abs(float(sums.min()) - 1))
+        good = far <= _SUM_TOLERANCE and float(probability.min()) >= -_SUM_TOLERANCE
+    if not good:
+        raise ModelError(f"The model {model.name} gave numbers that cannot be used.")
+
+
+@contextmanager
+def running(
+    model: Model, device: str, watchdog: Watchdog | None
+) -> Iterator[state.RunOptions | None]:
+    """Look after one run and say in our words what went wrong.
+
+    Raises
+    ------
+    ModelError
+        The model failed or took too long.
+    DeviceUnavailable
+        The GPU is lost or out of memory.
+    """
+    if watchdog is None:
+        with _translated(model, device, None):
+            yield None
+        return
+    with watchdog.watching() as watch, _translated(model, device, watch):
+        yield watch.options
+
+
+@contextmanager
+def _translated(model: Model, device: str, watch: Watch | None) -> Iterator[None]:
+    try:
+        yield
+    except ONNX_ERRORS as error:
+        if watch is not None and watch.expired:
+            raise ModelError(
+                f"The model {model.name} took longer than a model may (inference.model_limit_s)."
+            ) from error
+        sentence = f"The model {model.name} failed while it ran."
+        raise (_ours(error, sentence) if device == GPU else ModelError(sentence)) from error
+
+
+def _ours(error: Exception, sentence: str) -> ModelError | DeviceUnavailable:
+    """Tell a GPU that is full or lost from a model that is wrong, which no retry mends."""
+    said = str(error).lower()
+    on_device = isinstance(error, state.EPFail) or any(word in said for word in _DEVICE_WORDS)
+    if any(word in said for word in _MEMORY_WORDS):
+        return DeviceMemoryFull("The memory of the GPU is full.")
+    if on_device:
+        return DeviceUnavailable("The GPU was lost or refused the work.")
+    return ModelError(sentence)
+
+
+def _check_ends(model: Model, session: InferenceSession) -> None:
+    inputs, outputs = session.get_inputs(), session.get_outputs()
+    fits = (
+        [item.name for item in inputs] == [INPUT]
+        and inputs[0].type == "tensor(uint8)"
+        and OUTPUT in [item.name for item in outputs]
+    )
+    if not fits:
+        raise ModelError(f"The model {model.name} has not the input and output it needs.")
 
 
 def _options() -> state.SessionOptions:
@@ -155,13 +286,12 @@ def _options() -> state.SessionOptions:
     return options
 
 
-def _translated(run: Callable[[], _T], ours: ModelError | DeviceUnavailable) -> _T:
-    try:
-        return run()
-    except _ONNX_ERRORS as error:
-        raise ours from error
-
-
-def blank(tile_px: int) -> npt.NDArray[np.uint8]:
-    """Give one white tile `(1, tile_px, tile_px, 3)` to try a model on."""
-    return np.full((1, tile_px, tile_px, 3), 255, np.uint8)
+def _cuda_options(*, graph: bool) -> dict[str, str]:
+    """Give the options of CUDA: search the best algorithm once, take memory as it is needed."""
+    return {
+        "enable_cuda_graph": "1" if graph else "0",
+        "cudnn_conv_algo_search": "EXHAUSTIVE",
+        "cudnn_conv_use_max_workspace": "1",
+        "arena_extend_strategy": "kSameAsRequested",
+        "do_copy_in_default_stream": "1",
+    }

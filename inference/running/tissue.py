@@ -11,15 +11,21 @@ import numpy.typing as npt
 from appliance.slides.classes import Mask
 from appliance.slides.sources import Pixels
 from inference.model.manifest import Model
-from inference.running.engine import Session
+from inference.running.engine import Runner
 from inference.running.sampling import Sampler
+from inference.running.tiles import TileGrid
 
 BLOCK_PX = 512
 """Side of the squares that the coarse view is cut into; a multiple of 32."""
 MARGIN_PX = 32
+SIDE_PX = BLOCK_PX + 2 * MARGIN_PX
+"""Side of the largest image that the tissue model is given."""
 _TISSUE = 1
 _STEP = 32
 _DEFAULT_THRESHOLD = 0.5
+_SUBSAMPLES = 8
+"""How many points a side tell how much of a tile is tissue."""
+Positions = npt.NDArray[np.intp]
 _GLASS_DARKEST = 190
 _GLASS_COLOURFUL = 30
 
@@ -62,6 +68,42 @@ class TissueView:
         tissue = self.probability[rows, columns] >= self.threshold
         return bool(tissue.any()) or bool(self.something[rows, columns].any())
 
+    def share(self, grid: TileGrid, *, um_px: float) -> npt.NDArray[np.float64]:
+        """Give `(tile_rows, tile_columns)`: how much of each tile is tissue, 0 to 1."""
+        k = _SUBSAMPLES
+        rows, columns = grid.tile_rows, grid.tile_columns
+        fine = self.mask(rows=rows * k, columns=columns * k, um_px=grid.step_px * um_px / k)
+        fine[-(-grid.rows * k // grid.step_px) :] = False  # the last tiles reach beyond the slide
+        fine[:, -(-grid.columns * k // grid.step_px) :] = False
+        share: npt.NDArray[np.float64] = fine.reshape(rows, k, columns, k).mean(axis=(1, 3))
+        return share
+
+    def worth_a_look(self, grid: TileGrid, *, um_px: float) -> Mask:
+        """Say of all tiles of a grid whether they may hold tissue or an artifact.
+
+        Returns
+        -------
+        numpy.ndarray
+            `(tile_rows, tile_columns)` bool: `is_worth_a_look` of the kept part of each.
+        """
+        tops, bottoms = self._reach(grid.tile_rows, grid.step_px, um_px)
+        lefts, rights = self._reach(grid.tile_columns, grid.step_px, um_px)
+        width = self.something.shape[1]
+        lefts, rights = np.minimum(lefts, width), np.minimum(rights, width)
+        found = np.zeros((grid.tile_rows, grid.tile_columns), bool)
+        for row, (top, bottom) in enumerate(zip(tops, bottoms, strict=True)):
+            strip = self.something[top:bottom].any(axis=0)
+            strip |= (self.probability[top:bottom] >= self.threshold).any(axis=0)
+            before = np.concatenate([[0], np.cumsum(strip)])
+            found[row] = before[rights] > before[lefts]
+        return found
+
+    def _reach(self, count: int, step_px: int, um_px: float) -> tuple[Positions, Positions]:
+        """Give the first pixel of the view that each tile touches, and the one after its last."""
+        starts_um = np.arange(count) * step_px * um_px
+        ends_um = starts_um + step_px * um_px
+        return (starts_um / self.um_px).astype(np.intp), (ends_um / self.um_px).astype(np.intp) + 1
+
 
 def threshold_of(model: Model) -> float:
     """Give the probability from which a pixel counts as tissue."""
@@ -78,7 +120,7 @@ def blocks(sampler: Sampler) -> Sequence[tuple[int, int]]:
 
 
 def look(
-    sampler: Sampler, session: Session, at: tuple[int, int]
+    sampler: Sampler, session: Runner, at: tuple[int, int]
 ) -> tuple[npt.NDArray[np.float32], Mask]:
     """Judge one square of the coarse view.
 
@@ -109,8 +151,9 @@ def _padded(size: int) -> int:
 
 def _something(pixels: Pixels) -> Mask:
     """Find what is no plain glass: dark or coloured, and more than a single noisy pixel."""
-    darkest = pixels.min(axis=2)
-    colour = pixels.max(axis=2) - darkest
+    red, green, blue = cv2.split(pixels)
+    darkest = cv2.min(cv2.min(red, green), blue)
+    colour = cv2.max(cv2.max(red, green), blue) - darkest
     marked = ((darkest < _GLASS_DARKEST) | (colour > _GLASS_COLOURFUL)).astype(np.uint8)
     opened = cv2.morphologyEx(marked, cv2.MORPH_OPEN, np.ones((2, 2), np.uint8))
     return cast("Mask", opened.astype(bool))

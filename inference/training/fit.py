@@ -1,6 +1,7 @@
 """The training loop that both networks share."""
 
 import logging
+import os
 import time
 from collections.abc import Callable, Iterator
 from copy import deepcopy
@@ -17,6 +18,9 @@ from inference.training.network import SmallUNet
 from inference.training.sources import IGNORE, Labels, Rgb
 
 MakeScene = Callable[[np.random.Generator], tuple[Rgb, Labels]]
+Keep = Callable[[SmallUNet], None]
+
+_KEEP_EVERY_S = 240.0
 
 log = logging.getLogger(__name__)
 
@@ -52,11 +56,14 @@ class _Scenes(IterableDataset[tuple[torch.Tensor, torch.Tensor]]):  # type: igno
             yield torch.from_numpy(rgb.copy()), torch.from_numpy(labels.astype(np.int64))
 
 
-def fit(network: SmallUNet, make: MakeScene, schedule: Schedule) -> SmallUNet:
+def fit(network: SmallUNet, make: MakeScene, schedule: Schedule, keep: Keep) -> SmallUNet:
     """Train `network`; give the running average of its weights, ready to export.
 
-    The result depends on the seed, and on the clock only when `seconds` ends the run early.
+    `keep` gets that average every few minutes. The result depends on the seed, on the processor,
+    and on the clock only when `seconds` ends the run early. Convolutions run in bfloat16, on
+    channels that lie side by side: on processors of today half the time of float32.
     """
+    os.environ["OPENBLAS_NUM_THREADS"] = "1"  # before the loader starts: small products spin
     torch.manual_seed(schedule.seed)
     torch.set_num_threads(schedule.threads)
     optimiser = torch.optim.AdamW(
@@ -65,6 +72,7 @@ def fit(network: SmallUNet, make: MakeScene, schedule: Schedule) -> SmallUNet:
     plan = torch.optim.lr_scheduler.OneCycleLR(
         optimiser, max_lr=schedule.learning_rate, total_steps=schedule.steps, pct_start=0.15
     )
+    network.to(memory_format=torch.channels_last)
     average = deepcopy(network)
     average.eval()
     loader = DataLoader(
@@ -74,24 +82,46 @@ def fit(network: SmallUNet, make: MakeScene, schedule: Schedule) -> SmallUNet:
         multiprocessing_context="spawn",  # OpenCV's and BLAS's threads do not survive a fork
     )
     weights = torch.tensor(schedule.class_weights)
-    began, recent = time.monotonic(), 0.0
+    began, recent, kept = time.monotonic(), 0.0, 0
     network.train()
     for step, (pixels, labels) in zip(range(schedule.steps), loader, strict=False):
-        image = pixels.permute(0, 3, 1, 2).float() * (1 / 127.5) - 1
-        loss = _loss(network(image), labels, weights)
-        optimiser.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(network.parameters(), 2.0)
-        optimiser.step()
+        loss = _step(network, optimiser, pixels, labels, weights)
         plan.step()
         _follow(average, network, keep=min(0.995, 1 - 1 / (step + 2)))
-        recent = 0.98 * recent + 0.02 * float(loss.detach())
+        recent = 0.98 * recent + 0.02 * loss
         if step % 50 == 0:
             log.info("step %d loss %.4f after %.0f s", step, recent, time.monotonic() - began)
+        if time.monotonic() - began > (kept + 1) * _KEEP_EVERY_S:
+            kept += 1
+            keep(average)
         if time.monotonic() - began > schedule.seconds:
             log.warning("stopped by the clock at step %d of %d", step, schedule.steps)
             break
     return average
+
+
+def _step(
+    network: SmallUNet,
+    optimiser: torch.optim.Optimizer,
+    pixels: torch.Tensor,
+    labels: torch.Tensor,
+    weights: torch.Tensor,
+) -> float:
+    """Learn from one batch; give its loss."""
+    image = pixels.permute(0, 3, 1, 2).float() * (1 / 127.5) - 1
+    with torch.autocast("cpu", torch.bfloat16):
+        logits = network(image)
+    loss = _loss(logits.float(), _sampled(labels, network.divisor), weights)
+    optimiser.zero_grad()
+    loss.backward()
+    nn.utils.clip_grad_norm_(network.parameters(), 2.0)
+    optimiser.step()
+    return float(loss.detach())
+
+
+def _sampled(labels: torch.Tensor, divisor: int) -> torch.Tensor:
+    """Take the label in the middle of each pixel of the network's own, coarser grid."""
+    return labels[:, divisor // 2 :: divisor, divisor // 2 :: divisor]
 
 
 def _loss(logits: torch.Tensor, labels: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:

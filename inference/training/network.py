@@ -19,13 +19,14 @@ def _block(inputs: int, outputs: int, *, stride: int = 1) -> nn.Sequential:
 
 
 class SmallUNet(nn.Module):  # type: ignore[misc]  # torch is not in the checked environment
-    """Stem at half resolution, `len(channels)` stages, logits brought back to full resolution.
+    """Stem at half resolution, `len(channels)` stages, then up again to stage `finest`.
 
     Takes float32 (n, 3, rows, columns) in -1..1 with sides that are multiples of
-    ``2 ** len(channels)``; gives float32 logits (n, classes, rows, columns).
+    ``2 ** len(channels)``; gives float32 logits (n, classes, rows / d, columns / d) with d 2 for
+    `finest` 0 and 4 for 1. The last stages up cost most and draw edges finer than anybody reads.
     """
 
-    def __init__(self, channels: tuple[int, ...], classes: int) -> None:
+    def __init__(self, channels: tuple[int, ...], classes: int, *, finest: int) -> None:
         super().__init__()
         first = channels[0]
         self.stem = nn.Sequential(
@@ -38,9 +39,10 @@ class SmallUNet(nn.Module):  # type: ignore[misc]  # torch is not in the checked
             nn.Sequential(_block(a, b, stride=2), _block(b, b)) for a, b in pairwise(channels)
         )
         self.up = nn.ModuleList(
-            nn.Sequential(_block(a + b, a), _block(a, a)) for a, b in pairwise(channels)
+            nn.Sequential(_block(a + b, a), _block(a, a)) for a, b in pairwise(channels[finest:])
         )
-        self.head = nn.Conv2d(first, classes, 1)
+        self.head = nn.Conv2d(channels[finest], classes, 1)
+        self.divisor = 2 ** (finest + 1)
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         """Segment a batch."""
@@ -52,9 +54,8 @@ class SmallUNet(nn.Module):  # type: ignore[misc]  # torch is not in the checked
             finer = stages.pop()
             value = functional.interpolate(value, scale_factor=2.0, mode="nearest")
             value = stage(torch.cat([finer, value], dim=1))
-        return functional.interpolate(
-            self.head(value), scale_factor=2.0, mode="bilinear", align_corners=False
-        )
+        logits: torch.Tensor = self.head(value)
+        return logits
 
 
 class Deployed(nn.Module):  # type: ignore[misc]
@@ -68,9 +69,14 @@ class Deployed(nn.Module):  # type: ignore[misc]
         self.network = network
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
-        """Normalise, segment, soften."""
+        """Normalise, segment, soften, enlarge; softening first is a fraction of the work."""
         pixels = image.permute(0, 3, 1, 2).to(torch.float32) * (1 / 127.5) - 1.0
-        return torch.softmax(self.network(pixels), dim=1).permute(0, 2, 3, 1)
+        coarse = torch.softmax(self.network(pixels), dim=1)
+        scale = float(self.network.divisor)
+        fine = functional.interpolate(
+            coarse, scale_factor=scale, mode="bilinear", align_corners=False
+        )
+        return fine.permute(0, 2, 3, 1)
 
 
 def load(network: SmallUNet, weights: Path) -> None:

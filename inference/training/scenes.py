@@ -18,7 +18,6 @@ _LEAST_BLUR_PX = 1.6
 _SEEN = 14
 """Grey levels."""
 _ODDITIES = (
-    (0.05, 0.90, 0.75),  # blood
     (0.10, 0.80, 0.50),  # strong eosin
     (0.35, 0.55, 0.25),  # crowded nuclei
     (0.30, 0.50, 0.80),  # brown pigment, DAB
@@ -33,8 +32,9 @@ class Recipe:
 
     `um_px` bounds the nominal pixel size, drawn log-uniformly; `spoiled` is the share of scenes
     with painted artifacts, `bare` that of scenes on bare glass; `paleness` is how much weaker than
-    its picture a stain may get; `kinds` are the odds of fold, dark spot, pen, bubble and out of
-    focus; `only_tissue` labels what lies under artifacts instead of them.
+    its picture a stain may get; `kinds` are the odds of fold, dark spot, pen, bubble, out of focus,
+    blood and coverslip edge; `enlarged` is the share of pictures of low power, blown up;
+    `only_tissue` labels what lies under artifacts instead of them.
     """
 
     side_px: int
@@ -43,18 +43,20 @@ class Recipe:
     spoiled: float
     bare: float
     paleness: float
-    kinds: tuple[float, float, float, float, float]
+    kinds: tuple[float, float, float, float, float, float, float]
+    enlarged: float
     only_tissue: bool
 
 
 ARTIFACT_RECIPE = Recipe(
-    side_px=192,
+    side_px=224,
     um_px=(1.5, 4.5),
     usual_um_px=(1.7, 2.6),
-    spoiled=0.65,
+    spoiled=0.7,
     bare=0.08,
     paleness=0.25,
-    kinds=(0.36, 0.12, 0.20, 0.14, 0.18),
+    kinds=(0.34, 0.10, 0.18, 0.10, 0.14, 0.09, 0.05),
+    enlarged=0.12,
     only_tissue=False,
 )
 
@@ -66,7 +68,8 @@ TISSUE_RECIPE = Recipe(
     spoiled=0.7,
     bare=0.22,
     paleness=0.6,
-    kinds=(0.15, 0.10, 0.50, 0.15, 0.10),
+    kinds=(0.14, 0.10, 0.46, 0.11, 0.07, 0.05, 0.07),
+    enlarged=0.0,
     only_tissue=True,
 )
 
@@ -89,6 +92,8 @@ def scene(draw: Draw, images: Sequence[TissueImage], recipe: Recipe) -> tuple[Rg
     rgb = _glass_oddities(draw, rgb, um_px=um_px)
     if chance(draw, recipe.spoiled):
         rgb, labels = _spoiled(draw, rgb, labels, um_px=um_px, recipe=recipe)
+    if chance(draw, recipe.enlarged):
+        rgb, labels = _enlarged(draw, rgb, labels)
     return _scanned(draw, rgb), labels
 
 
@@ -185,14 +190,24 @@ def _plain_tissue(draw: Draw, rgb: Rgb, *, um_px: float) -> Rgb:
     )
 
 
+def _enlarged(draw: Draw, rgb: Rgb, labels: Labels) -> tuple[Rgb, Labels]:
+    """Show the scene as a picture of low power, blown up: only ink and glass can be told there."""
+    side = labels.shape[0]
+    coarse = round(side / draw.uniform(2.5, 5.0))
+    small = cv2.resize(rgb, (coarse, coarse), interpolation=cv2.INTER_AREA)
+    rgb = np.asarray(cv2.resize(small, (side, side), interpolation=cv2.INTER_CUBIC), np.uint8)
+    told = (labels == CLASS_INDEX[artifacts.Pen]) | (labels == 0)
+    return rgb, np.where(told, labels, IGNORE).astype(np.uint8)
+
+
 def _glass_oddities(draw: Draw, rgb: Rgb, *, um_px: float) -> Rgb:
-    """Coverslip edges, fine dust, uneven light: things on glass that nobody needs a rescan for."""
+    """Scratches, fine dust, uneven light: things on glass that nobody needs a rescan for."""
     out = rgb
     side = rgb.shape[0]
     if chance(draw, 0.06):
         ends = draw.uniform(-0.2, 1.2, (2, 2)) * side
         shade = int(draw.integers(20, 160))
-        width = max(1, round(draw.uniform(3, 16) / um_px))
+        width = max(1, round(draw.uniform(2, 7) / um_px))
         line = out.copy()
         first, last = (tuple(int(v) for v in end) for end in ends)
         cv2.line(line, first, last, (shade, shade, shade), width, cv2.LINE_AA)
@@ -218,7 +233,7 @@ def _spoiled(
     count = 1 + int(chance(draw, 0.35)) + int(chance(draw, 0.15))
     extent_um = labels.shape[0] * um_px
     chosen = [random_artifact(draw, recipe.kinds, extent_um=extent_um) for _ in range(count)]
-    order = (Fold, OutOfFocus, artifacts.Bubble, artifacts.DarkSpot, artifacts.Pen)
+    order = artifacts.PAINTED_FIRST_TO_LAST
     chosen = [_visible(artifact, um_px=um_px) for artifact in chosen]
     for artifact in sorted(chosen, key=lambda each: order.index(type(each))):
         before = rgb

@@ -70,7 +70,7 @@ FILES = (
 )
 
 
-def load(data: Path, *, close_um: float = 12.0, mosaics: int = 15) -> list[TissueImage]:
+def load(data: Path, *, close_um: float = 12.0, mosaics: int = 40) -> list[TissueImage]:
     """Read every training picture under `data` (the folder that holds SOURCES.md).
 
     `close_um` is how wide a gap in tissue still counts as tissue; fat needs 40 or more.
@@ -149,7 +149,7 @@ def _pcam_mosaics(path: Path, *, mosaics: int, close_um: float) -> Iterator[Tiss
                 rgb=rgb,
                 labels=tissue_labels(rgb, um_px=0.97, close_um=close_um),
                 um_px=0.97,
-                share=0.12,
+                share=0.06,
             )
 
 

@@ -23,8 +23,8 @@ def random_artifact(draw: Draw, odds: tuple[float, ...], *, extent_um: float) ->
     """Draw an artifact, its kind by `odds`, that touches a square of `extent_um` at the origin."""
     seed = int(draw.integers(2**31))
     centre = (float(draw.uniform(0, extent_um)), float(draw.uniform(0, extent_um)))
-    makers = (_fold, _dark_spot, _pen, _bubble, _out_of_focus)
-    return makers[int(draw.choice(5, p=odds))](draw, centre, seed)
+    makers = (_fold, _dark_spot, _pen, _bubble, _out_of_focus, _blood, _coverslip_edge)
+    return makers[int(draw.choice(len(makers), p=odds))](draw, centre, seed)
 
 
 def _dark_spot(draw: Draw, centre: Point, seed: int) -> Artifact:
@@ -72,10 +72,44 @@ def _fold(draw: Draw, centre: Point, seed: int) -> Artifact:
     return Fold(
         start_um=(centre[0] - dy, centre[1] - dx),
         end_um=(centre[0] + dy, centre[1] + dx),
-        width_um=_between(draw, 22, 320),
+        width_um=_between(draw, 30, 400),
         seed=seed,
-        layers=float(draw.uniform(0.85, 1.8)),
-        wobble_um=float(draw.uniform(0, 0.15)) * half,
+        layers=float(draw.uniform(0.8, 2.0)),
+        wobble_um=float(draw.uniform(0, 0.12)) * half,
+        bow_um=float(draw.normal(0, 0.12)) * half,
+        shadow=float(draw.uniform(0, 0.3)),
+        soft_um=float(draw.uniform(0, 4.0)),
+    )
+
+
+def _blood(draw: Draw, centre: Point, seed: int) -> Artifact:
+    smear = chance(draw, 0.25)
+    red, green, blue = np.array((0.12, 0.72, 0.50)) * draw.uniform(0.6, 1.4)
+    return artifacts.Blood(
+        centre_um=centre,
+        radius_um=(_between(draw, 60, 400), _between(draw, 60, 400)),
+        seed=seed,
+        density=float(draw.uniform(0.6, 0.8) if smear else draw.uniform(0.8, 1.0)),
+        opacity=float(draw.uniform(0.75, 1.0)),
+        edge_um=_between(draw, 6, 50),
+        colour=(
+            float(red * draw.uniform(0.5, 2.2)),
+            float(green * draw.uniform(0.85, 1.15)),
+            float(blue * draw.uniform(0.7, 1.2)),
+        ),
+    )
+
+
+def _coverslip_edge(draw: Draw, centre: Point, seed: int) -> Artifact:
+    angle, half = draw.uniform(0, 2 * np.pi), _between(draw, 150, 3000)
+    dy, dx = half * np.sin(angle), half * np.cos(angle)
+    return artifacts.CoverslipEdge(
+        start_um=(centre[0] - dy, centre[1] - dx),
+        end_um=(centre[0] + dy, centre[1] + dx),
+        width_um=_between(draw, 12, 120),
+        seed=seed,
+        darkness=float(draw.uniform(0.35, 0.95)),
+        beyond=float(draw.uniform(0.0, 0.15)),
     )
 
 
@@ -87,14 +121,15 @@ def _pen(draw: Draw, centre: Point, seed: int) -> Artifact:
         step = _between(draw, 80, 500)
         last = points[-1]
         points.append((last[0] + step * np.sin(heading), last[1] + step * np.cos(heading)))
-    red, green, blue = draw.uniform(0.5, 1.3, 3)
+    red, green, blue = draw.uniform(0.4, 1.5, 3)
+    width_um = _between(draw, 50, 900)
     return artifacts.Pen(
         points_um=tuple(points),
-        width_um=_between(draw, 50, 500),
+        width_um=width_um,
         colour=_COLOURS[int(draw.integers(len(_COLOURS)))],
         seed=seed,
-        thickness=_between(draw, 0.3, 1.9),
-        edge_um=_between(draw, 5, 140),
+        thickness=_between(draw, 0.3, 2.4),
+        edge_um=min(_between(draw, 5, 140), 0.5 * width_um),
         tint=(float(red), float(green), float(blue)),
-        gaps=float(draw.uniform(0.2, 0.6)) if chance(draw, 0.25) else 0.0,
+        gaps=float(draw.uniform(0.2, 0.6)) if chance(draw, 0.3) else 0.0,
     )

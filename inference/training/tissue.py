@@ -34,11 +34,11 @@ def main() -> None:
         seconds=arguments.seconds,
     )
     make = partial(scenes.scene, images=images, recipe=scenes.TISSUE_RECIPE)
-    trained = network.SmallUNet(CHANNELS, CLASSES)
+    trained = network.SmallUNet(CHANNELS, CLASSES, finest=0)
     if arguments.start is not None:
         network.load(trained, arguments.start)
-    trained = fit.fit(trained, make, schedule)
-    network.save(trained, arguments.out, side_px=SIDE_PX, free_sides=True)
+    keep = partial(network.save, folder=arguments.out, side_px=SIDE_PX, free_sides=True)
+    keep(fit.fit(trained, make, schedule, keep))
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import atexit
 import shutil
 import tempfile
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -17,13 +18,13 @@ from anonymizer.release.stage import Release
 from appliance.line import Outcome, SlideStatus, Stage, Verdict
 from appliance.sealing import seal
 from appliance.settings import Settings
-from appliance.slides.findings import CLASS_MAP_PNG, FINDINGS_JSON
+from appliance.slides.findings import CLASS_MAP_PNG, FINDINGS_JSON, Findings
 from appliance.storage import Root, publish, start_publication
 from appliance.stores.database import open_engine
 from appliance.stores.journal import Journal
 from appliance.stores.vault import Vault
 from appliance.trust import read_sign_public
-from appliance.worker import Work, Worker
+from appliance.worker import Handler, Work, Worker
 from inference.reports.naming import Naming
 from inference.reports.outside_sr import outside_sr
 from tests.anonymizer import release_parts
@@ -145,11 +146,14 @@ class Line:
         patient: int = 1,
         verdict: Verdict = Verdict.ACCEPT,
         change_report=lambda folder: None,
+        findings: Findings | None = None,
+        maps: Mapping[str, np.ndarray] | None = None,
+        report_with: Handler | None = None,
     ) -> None:
-        """Walk a slide as far as release."""
+        """Walk a slide as far as release; `report_with` is the real report stage."""
         original = original_slide(number, patient=patient)
         deid, structured, segmentation = _built(number, patient)
-        findings = findings_of(verdict)
+        findings = findings or findings_of(verdict)
 
         def assemble(work: Work) -> Outcome:
             content = sealed_identity(original).to_bytes()
@@ -166,7 +170,8 @@ class Line:
         def infer(work: Work) -> Outcome:
             (work.output / FINDINGS_JSON).write_text(findings.to_json())
             class_map = np.ones((findings.rows, findings.columns), dtype=np.uint8)
-            Image.fromarray(class_map).save(work.output / CLASS_MAP_PNG)
+            for name, pixels in ({CLASS_MAP_PNG: class_map} | dict(maps or {})).items():
+                Image.fromarray(pixels).save(work.output / name)
             return Outcome(verdict=verdict, reason=findings.reason)
 
         def report(work: Work) -> Outcome:
@@ -181,7 +186,7 @@ class Line:
 
         self.journal.add_slide(slide_id, scanner="scanner-1", last_byte_at=1.0)
         self.journal.complete(slide_id, actor="node", reason="all there")
-        handlers = (assemble, deidentify, infer, report)
+        handlers = (assemble, deidentify, infer, report_with or report)
         for stage, handle in zip(list(Stage), handlers, strict=False):
             worker = Worker(journal=self.journal, root=self.root, stage=stage, handle=handle)
             assert worker.step()

@@ -13,8 +13,8 @@ from pydicom.uid import UID, ExplicitVRLittleEndian, generate_uid
 from pynetdicom import AE, evt
 from pynetdicom.association import Association
 
-from appliance.demo.site import free_ports
 from appliance.settings import Commitment
+from appliance.temporary import free_ports
 from dicom_node.contexts import (
     STORAGE_COMMITMENT,
     STORAGE_COMMITMENT_INSTANCE,

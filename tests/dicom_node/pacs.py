@@ -18,8 +18,8 @@ from pynetdicom.sop_class import (
     Verification,
 )
 
-from appliance.demo.site import free_ports
 from appliance.errors import ApplianceError
+from appliance.temporary import free_ports
 from dicom_node.contexts import TRANSFER_SYNTAXES, VL_WHOLE_SLIDE_MICROSCOPY
 from dicom_node.send.association import Endpoint, echo
 from dicom_node.send.sender import dicom_files, send

@@ -8,7 +8,10 @@ import pytest
 from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom.sop_class import (
     Comprehensive3DSRStorage,
+    EncapsulatedPDFStorage,
     EnhancedSRStorage,
+    MicroscopyBulkSimpleAnnotationsStorage,
+    ParametricMapStorage,
     SegmentationStorage,
     StorageCommitmentPushModel,
     StudyRootQueryRetrieveInformationModelFind,
@@ -18,6 +21,7 @@ from pynetdicom.sop_class import (
 )
 
 import appliance
+from anonymizer.release.stage import CLASSES
 from appliance.errors import DeliveryRefused, InvalidInstance, PeerUnavailable, StorageFull
 from appliance.settings import Node, Scanner
 from dicom_node import contexts, status
@@ -26,6 +30,9 @@ from dicom_node.receive import admission, reactor, scp, server, storing
 from dicom_node.send import association
 
 STATEMENT = (Path(__file__).parents[2] / "docs" / "conformance.md").read_text()
+LABEL_MAP = "1.2.840.10008.5.1.4.1.1.66.7"
+NEWER = {LABEL_MAP: "Label Map Segmentation Storage"}
+"""Registered since the dictionary of pydicom was made."""
 Rows = list[tuple[str, ...]]
 
 
@@ -54,7 +61,11 @@ def services(role: int) -> set[str]:
 def test_every_sop_class_has_its_own_uid() -> None:
     rows = table("Network services", first="SOP class")
     for name, uid, *_ in rows:
-        known = UID(uid).name.replace(" Information Model", "").replace(" SOP Class", "")
+        known = (
+            NEWER.get(uid, UID(uid).name)
+            .replace(" Information Model", "")
+            .replace(" SOP Class", "")
+        )
         assert name == known.replace("Confocal Microscopy Storage", "")
 
 
@@ -63,7 +74,16 @@ def test_what_is_provided_is_what_is_negotiated() -> None:
 
 
 def test_what_is_used_is_what_we_send_and_ask_for() -> None:
-    made = {Comprehensive3DSRStorage, EnhancedSRStorage, SegmentationStorage}
+    made = {uid for classes in CLASSES.values() for uid in classes}
+    assert made == {
+        Comprehensive3DSRStorage,
+        EncapsulatedPDFStorage,
+        EnhancedSRStorage,
+        LABEL_MAP,
+        MicroscopyBulkSimpleAnnotationsStorage,
+        ParametricMapStorage,
+        SegmentationStorage,
+    }
     asked = {
         Verification,
         StorageCommitmentPushModel,

@@ -11,9 +11,9 @@ import pytest
 from pydicom import Dataset
 from pydicom.uid import generate_uid
 
-from appliance.demo.site import free_ports
 from appliance.errors import ApplianceError, PeerUnavailable, StorageFull
 from appliance.settings import ClientTls
+from appliance.temporary import free_ports
 from dicom_node.fetch import query, retrieve
 from dicom_node.fetch.fetching import DamagedInstance, FetchingDimse
 from dicom_node.fetch.query import (

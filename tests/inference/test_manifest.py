@@ -1,22 +1,57 @@
 """A model runs only when it is whole, pinned, and needs nothing beside itself."""
 
+import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from appliance.errors import ConfigError, ModelError
 from appliance.settings import Inference, Model
-from inference.model import bundle
+from inference.importing.manifest_text import as_toml
+from inference.model import bundle, document
 from inference.model.manifest import digest_of, load_model
 from inference.model.onnx_file import check_onnx
+from tests.inference import small_models
 
+STAIN = '[[stains]]\nvalue = "12710003"\nscheme = "SCT"\nmeaning = "Hematoxylin stain"'
 TISSUE = bundle.BUNDLED / "tissue"
 
 
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
     return Path(shutil.copytree(TISSUE, tmp_path / "tissue"))
+
+
+@pytest.fixture
+def tile_classifier(tmp_path: Path) -> Callable[[str], Path]:
+    """Write a folder with a tile classifier of some name."""
+
+    def write(name: str) -> Path:
+        folder = tmp_path / name
+        folder.mkdir(exist_ok=True)
+        (folder / "model.onnx").write_bytes(small_models.says([0.5, 0.5], tiles=True))
+        classes = [
+            {
+                "index": index,
+                "name": kind,
+                "code": {"value": kind, "scheme": "99T", "meaning": kind},
+            }
+            for index, kind in enumerate(("normal", "tumour"))
+        ]
+        plain = {"version": "1", "task": "tiles", "um_px": 0.5, "tile_px": 99, "licence": "CC0"}
+        words = {"name": name, "intended_use": "tests", "trained_on": ["nothing"]}
+        lists = {"thresholds": {"tumour": 0.5}, "classes": classes}
+        (folder / "model.toml").write_text(as_toml(plain | words | lists))
+        return folder
+
+    return write
+
+
+def pinned(folders: list[Path]) -> Inference:
+    models = (Model(folder=item, digest=f"sha256:{digest_of(item)}") for item in folders)
+    return Inference(models=tuple(models))
 
 
 def field(number: int, content: bytes | int) -> bytes:
@@ -74,13 +109,64 @@ def test_a_missing_file_is_refused(copy: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "edit", [("um_px = 8.0", "um_px = -8.0"), ('task = "tissue"', ""), ("[", "(")]
+    ("before", "after", "sentence"),
+    [
+        ("um_px = 8.0", "um_px = -8.0", "um_px: Input should be greater than 0"),
+        ('task = "tissue"', "", "the key task is missing"),
+        ("um_px = 8.0", "um_pxx = 8.0", "unknown key um_pxx; did you mean um_px?"),
+        ('name = "tissue"', 'nam = "tissue"', "unknown key classes.1.nam; did you mean name?"),
+        ("tile_px = 160", "tile_px = 161", "a multiple of 32"),
+        ("tissue = 0.5", "tisue = 0.5", "no class tisue; did you mean tissue?"),
+        ('name = "tissue"', 'name = "fold"', "background and tissue"),
+        ("index = 1", "index = 2", "indices 0, 1, 2"),
+        ("[thresholds]", '[likeness]\nnames = ["a"]\n[thresholds]', "likeness.mean is missing"),
+        ("[thresholds]", f"{STAIN}\n[thresholds]", "only a tile classifier names stains"),
+        ("[[classes]]", "((classes]]", "not valid TOML"),
+    ],
 )
-def test_an_incomplete_manifest_is_refused(copy: Path, edit: tuple[str, str]) -> None:
+def test_a_wrong_manifest_is_refused_with_the_key_that_is_wrong(
+    copy: Path, before: str, after: str, sentence: str
+) -> None:
     manifest = copy / "model.toml"
-    manifest.write_text(manifest.read_text().replace(*edit))
-    with pytest.raises(ModelError, match="incomplete or wrong"):
+    changed = manifest.read_text().replace(before, after, 1)
+    assert changed != manifest.read_text()
+    manifest.write_text(changed)
+    with pytest.raises(ModelError, match=sentence):
         load_model(copy)
+
+
+def test_the_schema_in_the_repository_is_that_of_the_code() -> None:
+    stored = json.loads(document.SCHEMA.read_text(encoding="utf-8"))
+    assert stored == document.schema(), "python -m inference.model.document"
+
+
+def test_an_interval_has_two_ends_in_order() -> None:
+    row = {"data": "d", "n": 3, "metric": "AUC", "value": 0.9}
+    assert document.Accuracy.model_validate(row | {"low": 0.8, "high": 0.95}).high == 0.95
+    for ends in ({"low": 0.8}, {"low": 0.9, "high": 0.8}):
+        with pytest.raises(ValueError, match="low"):
+            document.Accuracy.model_validate(row | ends)
+
+
+def test_settings_may_name_any_number_of_tile_classifiers(
+    tile_classifier: Callable[[str], Path],
+) -> None:
+    folders = [*map(tile_classifier, ("one", "two")), TISSUE, bundle.BUNDLED / "artifact"]
+    models = bundle.configured_models(pinned(folders))
+    assert [model.name for model in models.classifiers] == ["one", "two"]
+    assert [item.name for item in models.classifiers[0].reported] == ["tumour"]
+    assert [model.task for model in models.everyone] == ["tissue", "artifact", "tiles", "tiles"]
+    with pytest.raises(ConfigError, match="same name"):
+        bundle.configured_models(pinned([*folders, tile_classifier("two")]))
+
+
+def test_a_tile_classifier_says_which_classes_it_reports(
+    tile_classifier: Callable[[str], Path],
+) -> None:
+    manifest = tile_classifier("one") / "model.toml"
+    manifest.write_text(manifest.read_text().replace("tumour = 0.5", ""))
+    with pytest.raises(ModelError, match="a threshold for each class it reports"):
+        load_model(manifest.parent)
 
 
 def test_external_data_is_refused() -> None:

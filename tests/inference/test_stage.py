@@ -99,7 +99,7 @@ def test_a_damaged_slide_is_set_aside_and_nothing_is_published(
     status = journal.board.slide(SLIDE_ID)
     assert status is not None
     assert (status.stage, status.state) == (Stage.INFER, State.ASIDE)
-    assert status.error_code == "unsuitable-slide"
+    assert status.error_code == "damaged-image"
     assert list((tmp_path / "findings").iterdir()) == []
 
 

@@ -10,13 +10,14 @@ from pathlib import Path
 
 from appliance.control import call
 from appliance.daemon import open_journal
-from appliance.demo.site import Site, make_site, start_command
+from appliance.demo.site import Site, make_site
 from appliance.errors import ApplianceError
 from appliance.line import SlideStatus, Stage, State
 from appliance.settings import Settings, load
 from appliance.storage import Root
 from appliance.stores.board import Board
 from appliance.supervisor import Supervisor
+from appliance.temporary import start_command
 
 LIMIT_S = 90.0
 LEASE_S = 2.0

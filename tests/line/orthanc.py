@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from appliance.demo.site import free_ports
+from appliance.temporary import free_ports
 from tests.line.appliance_site import wait_for
 
 
@@ -27,8 +27,12 @@ class Orthanc:
 
     def file(self, instance: str) -> bytes:
         """The stored DICOM file of an instance."""
-        with urllib.request.urlopen(f"{self._base}/instances/{instance}/file", timeout=10) as file:
-            return bytes(file.read())
+        return self.content(f"/instances/{instance}/file")
+
+    def content(self, path: str) -> bytes:
+        """Bytes that the REST interface answers with, such as a rendered frame."""
+        with urllib.request.urlopen(self._base + path, timeout=10) as answer:
+            return bytes(answer.read())
 
     def is_up(self) -> bool:
         """Whether it answers."""

@@ -13,7 +13,9 @@ from appliance.slides.classes import SlideClass
 from appliance.synthetic.artifacts import (
     CLASS_INDEX,
     Artifact,
+    Blood,
     Bubble,
+    CoverslipEdge,
     DarkSpot,
     Fold,
     OutOfFocus,
@@ -29,6 +31,10 @@ ARTIFACTS: Sequence[Artifact] = (
     ),
     Bubble(centre_um=(310.0, 330.0), radius_um=(180.0, 150.0), seed=4),
     DarkSpot(centre_um=(300.0, 300.0), radius_um=90.0, seed=5),
+    Blood(centre_um=(300.0, 310.0), radius_um=(150.0, 120.0), seed=6),
+    CoverslipEdge(
+        start_um=(100.0, 120.0), end_um=(500.0, 480.0), width_um=70.0, seed=7, beyond=0.0
+    ),
 )
 each_artifact = pytest.mark.parametrize("artifact", ARTIFACTS, ids=lambda item: type(item).__name__)
 SIDE_UM = 640
@@ -173,7 +179,7 @@ def test_ink_lies_over_everything_else() -> None:
     _, classes = paint(tissue(2.0), list(reversed(ARTIFACTS)), um_px=2.0)
     _, pen = paint(tissue(2.0), [ARTIFACTS[2]], um_px=2.0)
     assert (classes[pen > 0] == SlideClass.PEN).all()
-    assert {int(value) for value in np.unique(classes)} == {0, 2, 3, 4, 5, 6}
+    assert {int(value) for value in np.unique(classes)} == {0, 2, 3, 4, 5, 6, 7}
 
 
 def test_the_classes_are_those_of_the_class_map() -> None:
@@ -183,4 +189,41 @@ def test_the_classes_are_those_of_the_class_map() -> None:
         "Pen": SlideClass.PEN,
         "Bubble": SlideClass.BUBBLE,
         "OutOfFocus": SlideClass.OUT_OF_FOCUS,
+        "CoverslipEdge": SlideClass.BUBBLE,
+        "Blood": SlideClass.BLOOD,
     }
+
+
+def test_blood_is_red_and_made_of_discs_a_cell_wide() -> None:
+    glass = np.full((400, 400, 3), 243, np.uint8)
+    pool = Blood(centre_um=(100.0, 100.0), radius_um=(90.0, 90.0), seed=9, density=0.8)
+    painted, classes = paint(glass, [pool], um_px=0.5)
+    inside = cv2.erode((classes == SlideClass.BLOOD).astype(np.uint8), np.ones((25, 25))) > 0
+    red, green, blue = painted[inside].mean(axis=0)
+    assert red > 200
+    assert red > blue > green
+    cells = (painted[..., 1] < 190) & inside
+    opened = cv2.morphologyEx(cells.astype(np.uint8), cv2.MORPH_OPEN, np.ones((5, 5), np.uint8))
+    wide = cv2.morphologyEx(cells.astype(np.uint8), cv2.MORPH_OPEN, np.ones((61, 61), np.uint8))
+    assert 0.3 < opened.sum() / inside.sum() < 0.95
+    assert not wide.any()
+
+
+def test_a_fold_of_three_layers_is_darker_than_one_of_two() -> None:
+    rgb = tissue(1.0)
+    ends = {"start_um": (90.0, 60.0), "end_um": (480.0, 560.0), "width_um": 90.0, "seed": 2}
+    light = []
+    for layers in (1.0, 2.0):
+        painted, classes = paint(rgb, [Fold(**ends, layers=layers)], um_px=1.0)  # type: ignore[arg-type]  # one dict of mixed values
+        light.append(painted[classes == SlideClass.FOLD].mean())
+    assert light[1] < 0.9 * light[0]
+
+
+def test_a_bowed_fold_leaves_the_straight_line() -> None:
+    straight = Fold(start_um=(300, 60), end_um=(300, 560), width_um=50, seed=2, wobble_um=0)
+    bowed = Fold(
+        start_um=(300, 60), end_um=(300, 560), width_um=50, seed=2, wobble_um=0, bow_um=120
+    )
+    rows = [np.nonzero(mask_of(each, tissue(2.0), 2.0)[:, 155])[0] for each in (straight, bowed)]
+    assert abs(rows[0].mean() - 150) < 10
+    assert 45 < abs(rows[1].mean() - 150) < 75

@@ -15,13 +15,13 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from appliance.control import call
 from appliance.daemon import open_journal
-from appliance.demo.site import free_ports
 from appliance.errors import ApplianceError
 from appliance.settings import load
 from appliance.storage import Root
 from appliance.stores.board import Board
 from appliance.stores.database import open_engine
 from appliance.stores.receipts import Receipts
+from appliance.temporary import free_ports
 from tests.dicom_node.faults.effects import Death
 from tests.dicom_node.faults.forge import Forge
 from tests.dicom_node.faults.ledger import Ledger

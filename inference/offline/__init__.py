@@ -1,1 +1,0 @@
-"""Judging slides from folders, without a line."""

@@ -1,0 +1,58 @@
+"""Which of the models that ran on a slide said what."""
+
+import highdicom as hd
+from highdicom import sr
+
+from appliance.slides.classes import SlideClass
+from appliance.slides.findings import Findings, ModelUse, TileResult
+from inference.reports import codes
+from inference.reports.equipment import MANUFACTURER
+
+
+def tissue_model(findings: Findings) -> ModelUse:
+    """Give the model that found the tissue."""
+    return _segmenting(findings)[0]
+
+
+def artifact_model(findings: Findings) -> ModelUse:
+    """Give the model that found the artifacts."""
+    return _segmenting(findings)[-1]
+
+
+def model_of(kind: SlideClass, findings: Findings) -> ModelUse:
+    """Give the model that found a class."""
+    return tissue_model(findings) if kind == SlideClass.TISSUE else artifact_model(findings)
+
+
+def classifier(result: TileResult, findings: Findings) -> ModelUse:
+    """Give the tile classifier of a result."""
+    named = [model for model in findings.models if model.name == result.model]
+    return named[-1] if named else artifact_model(findings)
+
+
+def identification(model: ModelUse) -> hd.AlgorithmIdentificationSequence:
+    """Identify a model in SEG and ANN (PS3.3 10.16), with the digest that pins it."""
+    return hd.AlgorithmIdentificationSequence(
+        name=model.name,
+        family=codes.ARTIFICIAL_INTELLIGENCE,
+        version=model.version,
+        source=MANUFACTURER,
+        parameters={"digest": model.digest},
+    )
+
+
+def algorithm(model: ModelUse, *parameters: str) -> sr.AlgorithmIdentification:
+    """Identify a model in the SR (PS3.16 TID 4019), with the digest that pins it."""
+    return sr.AlgorithmIdentification(
+        name=model.name,
+        version=model.version,
+        parameters=[f"digest=sha256:{model.digest}", f"um_px={model.um_px:g}", *parameters],
+        family=codes.ARTIFICIAL_INTELLIGENCE,
+        manufacturer=MANUFACTURER,
+    )
+
+
+def _segmenting(findings: Findings) -> tuple[ModelUse, ...]:
+    """Those that are no tile classifiers: tissue first, artifacts last."""
+    classifying = {result.model for result in findings.tile_results}
+    return tuple(model for model in findings.models if model.name not in classifying)

@@ -1,0 +1,101 @@
+"""All that the report stage writes of one slide, as bytes by file name."""
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from pydicom.dataset import Dataset
+
+from appliance.settings import Report, VerdictRules
+from appliance.slides.classes import ClassMap
+from appliance.slides.findings import Findings
+from appliance.slides.reader import SlideReader
+from inference.reports.ann import annotations
+from inference.reports.encapsulated import encapsulated
+from inference.reports.focus import read_focus
+from inference.reports.heat_map import heat_map
+from inference.reports.naming import Naming, settings_digest
+from inference.reports.one_pager import TITLE, one_pager
+from inference.reports.outside_sr import outside_sr
+from inference.reports.picture import framed, overlaid, view
+from inference.reports.seg import segmentation
+from inference.reports.source_header import completed
+from inference.reports.sr import report
+from inference.reports.sr_groups import Groups
+
+SR_DCM, SEG_DCM, ANN_DCM = "sr.dcm", "seg.dcm", "ann.dcm"
+HEAT_MAP_DCM, ONE_PAGER_DCM = "heat_map.dcm", "one_pager.dcm"
+OUTSIDE_SR_DCM, PICTURE_PNG = "outside_sr.dcm", "slide_picture.png"
+
+
+def written(
+    findings: Findings,
+    class_map: ClassMap,
+    *,
+    reader: SlideReader,
+    folder: Path,
+    rules: VerdictRules,
+    settings: Report,
+    predecessors: Sequence[Dataset] = (),
+    progress: Callable[[float, str], None],
+) -> dict[str, bytes]:
+    """Make every object of one slide, the same bytes for the same arguments.
+
+    Parameters
+    ----------
+    findings, class_map
+        What was found.
+    reader
+        The de-identified slide, open.
+    folder
+        Where the maps lie that the findings name.
+    rules
+        The limits that the verdict followed.
+    settings
+        Which objects are wanted beside the SR.
+    predecessors
+        Headers of the reports that this one supersedes.
+
+    Raises
+    ------
+    RejectedError
+        A map is missing or damaged.
+    UnsuitableSlide
+        A frame is damaged, or a UID that the objects need is missing.
+    """
+    headers = completed(reader.headers)
+    naming = _naming(findings, rules, settings)
+    focus = read_focus(folder, findings)
+    progress(0.1, "writing the segmentation")
+    made = {
+        SEG_DCM: segmentation(class_map, findings, headers, naming, encoding=settings.segmentation),
+        ANN_DCM: annotations(findings, headers, naming) if settings.annotations else None,
+        HEAT_MAP_DCM: heat_map(findings, headers, naming, folder=folder, encoding=settings.heat_map)
+        if settings.heat_map != "none"
+        else None,
+    }
+    present = {name: one for name, one in made.items() if one is not None}
+    progress(0.4, "writing the report")
+    groups = Groups(findings=findings, headers=headers, naming=naming, rules=rules, focus=focus)
+    evidence = [one.dataset for one in present.values()]
+    files = {name: one.content for name, one in present.items()}
+    files[SR_DCM] = report(groups, evidence=evidence, predecessors=predecessors)
+    files[OUTSIDE_SR_DCM] = outside_sr(findings, naming)
+    progress(0.6, "drawing the slide")
+    tissue = overlaid(view(reader), class_map)
+    files[PICTURE_PNG] = framed(tissue, findings)
+    if settings.one_pager:
+        pdf = one_pager(findings, rules, tissue, focus)
+        title = f"{TITLE}: {findings.verdict.value}"
+        files[ONE_PAGER_DCM] = encapsulated(pdf, headers, naming, title=title)
+    return files
+
+
+def _naming(findings: Findings, rules: VerdictRules, settings: Report) -> Naming:
+    terms = {"verdict": rules.model_dump(), "report": settings.model_dump()}
+    return Naming(
+        slide_id=findings.slide_id,
+        revision=findings.revision,
+        model_digests=tuple(model.digest for model in findings.models),
+        settings_digest=settings_digest(json.dumps(terms, sort_keys=True)),
+    )
