@@ -2,6 +2,10 @@
 # make test   format check, lint, strict types, import contracts, tests
 # make chaos-receive   kills the receiver hundreds of times under load and counts what was lost (QUICK=1)
 # make bench-deidentify   what de-identification leaves behind and keeps, beside other tools, and how fast it is (QUICK=1)
+# make formats         which stored slides are read: the pixels of a second library, or a refusal (QUICK=1)
+# make accuracy        what the bundled models reach on real and painted images, and whether the aims hold
+# make bench-inference   how fast slides are judged, beside what most tools do and the physical bound, and the memory it takes (QUICK=1)
+# make bench-line   from the last byte to the verdict, and slides per hour, on the whole line (QUICK=1)
 # make bench-receive   how fast slides are received, beside DCMTK and Orthanc (QUICK=1: a short form)
 
 PYTHON ?= python3
@@ -10,7 +14,7 @@ BIN    := $(VENV)/bin
 SLIDE  ?=
 SEED   ?= 1
 
-.PHONY: demo test check bench-deidentify bench-receive chaos-receive lock clean
+.PHONY: demo test check accuracy formats bench-deidentify bench-inference bench-line bench-receive chaos-receive lock clean
 
 demo: $(VENV)/demo-ready
 	$(BIN)/coverslip demo --seed $(SEED) $(if $(SLIDE),--slide "$(SLIDE)")
@@ -24,8 +28,20 @@ check: $(VENV)/test-ready
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+accuracy: $(VENV)/test-ready
+	$(BIN)/python -m inference.training.evaluate
+
+formats: $(VENV)/test-ready
+	$(BIN)/python -m benchmarks.formats
+
 bench-deidentify: $(VENV)/test-ready
 	$(BIN)/python -m benchmarks.deidentify
+
+bench-inference: $(VENV)/test-ready
+	$(BIN)/python -m benchmarks.inference
+
+bench-line: $(VENV)/test-ready
+	$(BIN)/python -m benchmarks.inference_line
 
 bench-receive: $(VENV)/demo-ready
 	$(BIN)/python -m benchmarks.receive

@@ -1,9 +1,9 @@
 """Which stored slides the reader reads: the same pixels as a second library, or a refusal.
 
 Run by `make formats`. Every set under `$COVERSLIP_DATA/dicom*` is read whole, level by level, and
-compared with OpenSlide where that opens it, else with wsidicom (decoding by Pillow), else with
-pydicom's own decoders. `QUICK=1` leaves out the large levels. Exits 0 only when every set is
-equal or refused in one sentence.
+compared with OpenSlide where that opens it, else with pydicom's decoders, else with Pillow's; none
+of them is what the reader decodes by. `QUICK=1` leaves out the large levels. Exits 0 only when
+every set is equal or refused in one sentence.
 """
 
 import io
@@ -19,11 +19,9 @@ import numpy as np
 import numpy.typing as npt
 import openslide
 import pydicom
-import wsidicom
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 from pydicom.encaps import generate_frames
 from pydicom.pixels import iter_pixels
-from wsidicom.options import DecoderOption
 
 from appliance.errors import RejectedError
 from appliance.slides.codestreams import Kind, sniff
@@ -36,13 +34,13 @@ Peer = Callable[[tuple[int, int]], Picture | None]
 
 DECODERS = {
     Kind.JPEG: "libjpeg-turbo (simplejpeg)",
-    Kind.JPEG_12: "libjpeg-turbo 3 (imagecodecs)",
-    Kind.JPEG_LOSSLESS: "libjpeg-turbo 3 (imagecodecs)",
-    Kind.JPEG_LS: "CharLS (imagecodecs)",
-    Kind.JPEG_2000: "OpenJPEG (imagecodecs)",
-    Kind.HTJ2K: "OpenJPH (imagecodecs)",
-    Kind.JPEG_XL: "libjxl (imagecodecs)",
-    Kind.RLE: "PackBits (imagecodecs)",
+    Kind.JPEG_12: "libjpeg-turbo 3 (wsidicom)",
+    Kind.JPEG_LOSSLESS: "libjpeg-turbo 3 (wsidicom)",
+    Kind.JPEG_LS: "CharLS (wsidicom)",
+    Kind.JPEG_2000: "OpenJPEG (wsidicom)",
+    Kind.HTJ2K: "OpenJPEG (wsidicom)",
+    Kind.JPEG_XL: "libjxl (wsidicom)",
+    Kind.RLE: "PackBits (wsidicom)",
     Kind.NATIVE: "NumPy",
 }
 EIGHT_BITS = 8
@@ -151,10 +149,10 @@ def _facts(files: Sequence[Path]) -> tuple[str, str, str]:
         stream = sniff(frames.frame(0))
         kind = stream.kind if stream else None
         frames.close()
+    order = image.frame_order
     words = [str(image.header.get("DimensionOrganizationType") or "by position")]
-    words += ["concatenation"] * any("ConcatenationUID" in one.header for one in images)
-    paths = int(image.header.get("NumberOfOpticalPaths") or 1)
-    words += [f"{paths} optical paths"] * (paths > 1)
+    words += ["concatenation"] * any(one.frame_order.concatenation_uid for one in images)
+    words += [f"{order.n_paths} optical paths"] * (order.n_paths > 1)
     words += [f"{image.form.bits_stored} bit"] * (image.form.bits_stored > EIGHT_BITS)
     syntax = image.header.file_meta.TransferSyntaxUID.name
     return syntax, ", ".join(words), DECODERS[kind] if kind else "-"
@@ -202,18 +200,14 @@ def _peers(
     for copy, file in zip(copies, files, strict=True):
         copy.symlink_to(file.resolve())
     images = [image for image in map(volume_image, copies) if image is not None]
-    yield "Pillow, for the header belies its frames", _by_pillow(images)
     if reader.is_colour:
+        yield "Pillow, as the header belies its frames", _by_pillow(images, jfif=True)
         with suppress(openslide.OpenSlideError):
             slide = on.enter_context(openslide.OpenSlide(images[0].path))
             yield "OpenSlide", _by_openslide(slide)
     yield "pydicom", _by_pydicom(images)
     if reader.is_colour:
-        preferred = wsidicom.Settings(preferred_decoder=DecoderOption.PILLOW)
-        on.enter_context(wsidicom.use_settings(preferred))
-        with suppress(Exception):  # a library of many errors: whichever, it does not read the set
-            slide = on.enter_context(wsidicom.WsiDicom.open(copies))
-            yield "wsidicom (Pillow)", _by_wsidicom(slide)
+        yield "Pillow", _by_pillow(images, jfif=False)
 
 
 def _by_openslide(slide: openslide.OpenSlide) -> Peer:
@@ -231,39 +225,34 @@ def _by_openslide(slide: openslide.OpenSlide) -> Peer:
     return read
 
 
-def _by_pillow(images: Sequence[VolumeImage]) -> Peer:
-    """Read frames that say JFIF, so YCbCr, under a header that says RGB: libraries differ on these.
+def _by_pillow(images: Sequence[VolumeImage], *, jfif: bool) -> Peer:
+    """Put the frames of a TILED_FULL instance together as Pillow decodes them; it sees no header.
 
-    OpenSlide and wsidicom believe the header and give false colours. Pillow alone sees no header.
+    Parameters
+    ----------
+    jfif
+        Read only what says JFIF, so YCbCr, under a header that says RGB. Libraries differ there:
+        OpenSlide believes the header, and gives false colours.
     """
 
     def read(shape: tuple[int, int]) -> Picture | None:
         image = next(one for one in images if (one.grid.rows, one.grid.columns) == shape)
-        if image.form.photometric_interpretation != "RGB" or not image.is_encapsulated:
+        if not image.is_encapsulated or image.groups is not None:
             return None
         dataset, grid = pydicom.dcmread(image.path), image.grid
         whole = np.full((grid.down * grid.tile_rows, grid.across * grid.tile_columns, 3), 255, "u1")
         frames = generate_frames(dataset.PixelData, number_of_frames=image.n_frames)
         for number, frame in enumerate(frames):
-            if b"JFIF" not in frame[:16]:
+            if jfif and (image.form.photometric_interpretation, frame[6:10]) != ("RGB", b"JFIF"):
                 return None
-            tile = np.asarray(Image.open(io.BytesIO(frame)))
+            try:
+                tile = np.asarray(Image.open(io.BytesIO(frame)).convert("RGB"))
+            except UnidentifiedImageError:
+                return None
             top, left = divmod(number, grid.across)
             top, left = top * grid.tile_rows, left * grid.tile_columns
             whole[top : top + tile.shape[0], left : left + tile.shape[1]] = tile
         return whole[: grid.rows, : grid.columns]
-
-    return read
-
-
-def _by_wsidicom(slide: wsidicom.WsiDicom) -> Peer:
-    def read(shape: tuple[int, int]) -> Picture | None:
-        rows, columns = shape
-        for level in slide.levels:
-            if level.size.to_tuple() == (columns, rows):
-                whole = slide.read_region((0, 0), level.level, (columns, rows), as_array=True)
-                return np.asarray(whole)
-        return None
 
     return read
 

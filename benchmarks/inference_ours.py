@@ -1,17 +1,20 @@
 """Our side of the comparison, and the bound: what decoding and the model take by themselves.
 
-python -m benchmarks.inference_ours WHO TASK RESULT, as `inference_peer.py`: `ours` is the predictor
-as the product runs it, both models and everything it finds beside; `tiles` lists which tiles that
-are; `decode` and `infer` are the two parts of the bound: every frame that is needed decoded once,
-and every batch run once, by as many threads as there are cores and nothing else.
+python -m benchmarks.inference_ours WHO TASK RESULT, as `inference_peer.py`. `tiles` lists the tiles
+that the product judges. `ours` is the predictor as the product runs it, the tissue model and all
+that it finds beside the classes included; of a tile classifier it is that classifier's share of the
+predictor's work. `decode` and `infer` are the two parts of the bound: every frame that is needed
+decoded once, and every batch run once, by as many threads as there are cores and nothing else.
 """
 
 import json
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -24,127 +27,186 @@ from appliance.slides.frames import EncodedFrames
 from appliance.slides.reader import SlideReader, open_slide
 from benchmarks.inference_peer import Task, peak_mib
 from inference.model import bundle
-from inference.model.manifest import Model
+from inference.model.manifest import ARTIFACT, Model
 from inference.running import engine, tissue
-from inference.running.predict import BATCH, MARGIN_PX, Predictor
+from inference.running.artifacts import MARGIN_PX, ArtifactScan
+from inference.running.classify import TileClassification
+from inference.running.feeding import CPU_BATCH, OwnSessions
+from inference.running.predict import Predictor
 from inference.running.sampling import Sampler
-from inference.running.tiles import TileGrid
 from inference.running.tissue import TissueView
+from inference.running.watchdog import DEFAULT_LIMIT_S, Watchdog
 
 WORKERS = len(os.sched_getaffinity(0))
+_SHRINKS = (8, 4, 2, 1)
+_OFF = 255
+"""Class of what lies outside the slide."""
+_LIKELIER = 0.5
+"""A classifier has two classes here: the one that it reports, and the other."""
 
 
-def grid_of(reader: SlideReader, model: Model) -> TileGrid:
-    """Give the grid that the predictor lays over a slide."""
-    sampler = Sampler(reader, model.um_px)
-    return TileGrid(
-        rows=sampler.rows, columns=sampler.columns, tile_px=model.tile_px, margin_px=MARGIN_PX
-    )
+def the_model(task: Task) -> Model:
+    """Give the model of a task."""
+    models = bundle.bundled()
+    if task["kind"] == ARTIFACT:
+        return models.artifact
+    return models.classifiers[0]
 
 
-def looked_at(
-    reader: SlideReader, models: bundle.Models
-) -> tuple[TissueView, list[tuple[int, int]]]:
+def margin_px(task: Task) -> int:
+    """Give the rim of a tile that is thrown away."""
+    return MARGIN_PX if task["kind"] == ARTIFACT else 0
+
+
+def _open(task: Task, files: str = "files") -> SlideReader:
+    return open_slide([Path(one) for one in task[files]])
+
+
+def _part(task: Task, reader: SlideReader, view: TissueView) -> ArtifactScan | TileClassification:
+    kind = ArtifactScan if task["kind"] == ARTIFACT else TileClassification
+    return kind(the_model(task), reader, view)
+
+
+def looked_at(reader: SlideReader) -> tuple[TissueView, list[tuple[int, ...]]]:
     """Look for tissue as the predictor does; give also the sizes of the squares the model met."""
-    sampler = Sampler(reader, models.tissue.um_px)
-    session = engine.Session(models.tissue, device=engine.CPU)
+    model = bundle.bundled().tissue
+    sampler, session = Sampler(reader, model.um_px), engine.Session(model, device=engine.CPU)
     probability = np.zeros((sampler.rows, sampler.columns), np.float32)
     something = np.zeros(probability.shape, bool)
-    met = []
+    met: list[tuple[int, ...]] = []
     for row, column in tissue.blocks(sampler):
         found, marked = tissue.look(sampler, session, (row, column))
         area = (slice(row, row + found.shape[0]), slice(column, column + found.shape[1]))
         probability[area], something[area] = found, marked
         if marked.any():
             met.append(tuple(-(-size // 32) * 32 + 2 * tissue.MARGIN_PX for size in marked.shape))
+    threshold = tissue.threshold_of(model)
     view = TissueView(
-        um_px=sampler.um_px,
-        probability=probability,
-        something=something,
-        threshold=tissue.threshold_of(models.tissue),
+        um_px=sampler.um_px, probability=probability, something=something, threshold=threshold
     )
     return view, met
 
 
 def tiles_of(task: Task) -> dict[str, Any]:
-    """List the tiles that the predictor judges, as (row, column) of the corner of their input."""
-    models = bundle.bundled()
-    with open_slide([Path(one) for one in task["files"]]) as reader:
-        grid, (view, met) = grid_of(reader, models.artifact), looked_at(reader, models)
-        um_px = Sampler(reader, models.artifact.um_px).um_px
-        side_um = grid.step_px * um_px
-        tiles = [
-            (tile.row - MARGIN_PX, tile.column - MARGIN_PX)
-            for (tile,) in grid.blocks(1)
-            if view.is_worth_a_look(
-                top_um=tile.row * um_px, left_um=tile.column * um_px, side_um=side_um
-            )
-        ]
+    """List the tiles, as (row, column) of the corner of their input, and some of their pixels."""
+    batch, side, margin = CPU_BATCH[task["kind"]], task["tile_px"], margin_px(task)
+    with _open(task) as reader:
+        view, met = looked_at(reader)
+        part = _part(task, reader, view)
+        tiles = sorted(
+            (tile.row - margin, tile.column - margin)
+            for square in part.squares(WORKERS)
+            for tile in square.tiles
+        )
+        some = tiles[:: max(1, len(tiles) // 8)]
+        pixels = np.stack([part.sampler.region(row, col, side, side) for row, col in some])
+    np.save(task["pixels"], np.resize(pixels, (max(batch, len(some)), side, side, 3)))
     return {"tiles": np.array(tiles), "tissue_squares": np.array(met)}
 
 
 def ours(task: Task) -> dict[str, Any]:
-    """Predict, after a first tile so that sessions are loaded, and cut the class map into tiles."""
-    models = bundle.bundled()
+    """Judge the slide, after a small one, so that the sessions are loaded."""
+    return _scan(task) if task["kind"] == ARTIFACT else _classify(task)
+
+
+def _scan(task: Task) -> dict[str, Any]:
+    """Predict, without tile classifiers, and cut the class map into tiles."""
+    models = replace(bundle.bundled(), classifiers=())
     predictor = Predictor(models, device=engine.CPU, workers=WORKERS)
-    files = [Path(one) for one in task["files"]]
-    with open_slide([Path(one) for one in task["warm_files"]]) as reader:
+    with _open(task, "warm_files") as reader:
         predictor.predict(reader, lambda *_: None)
     began, cpu = time.perf_counter(), time.process_time()
-    with open_slide(files) as reader:
+    with _open(task) as reader:
         prediction = predictor.predict(reader, lambda *_: None)
-    wall_s, cpu_s = time.perf_counter() - began, time.process_time() - cpu
+    figures = _figures(began, cpu)
     predictor.close()
     if prediction.tiles != len(task["tiles"]):
         raise SystemExit(f"ours judged {prediction.tiles} tiles and not {len(task['tiles'])}")
-    result = {"wall_s": wall_s, "cpu_s": cpu_s, "rss_mib": peak_mib()}
-    return result | {"classes": _cut(prediction.class_map, models.artifact, task)}
+    return figures | {"classes": _cut(prediction.class_map, models.artifact, task)}
 
 
 def _cut(class_map: Any, model: Model, task: Task) -> Any:
-    """Cut the map into `(n, side, side)` of the model's own class numbers; 255 outside the map."""
+    """Cut the map into `(n, side, side)` of the model's own class numbers."""
     step = model.tile_px - 2 * MARGIN_PX
-    own = np.full(256, 255, np.uint8)
+    own = np.full(_OFF + 1, _OFF, np.uint8)
     for number, item in enumerate(model.classes):
         own[SlideClass[item.name.upper()]] = number
-    padded = np.pad(own[class_map], ((0, step), (0, step)), constant_values=255)
+    padded = np.pad(own[class_map], ((0, step), (0, step)), constant_values=_OFF)
     corners = [(row + MARGIN_PX, column + MARGIN_PX) for row, column in task["tiles"]]
     return np.stack([padded[row : row + step, column : column + step] for row, column in corners])
 
 
-def decode(task: Task) -> dict[str, Any]:
-    """Decode every frame that the models need, once."""
-    models = bundle.bundled()
-    files = [Path(one) for one in task["files"]]
-    with open_slide(files) as reader:
-        grid = grid_of(reader, models.artifact)
-        fine, coarse = (Sampler(reader, one.um_px) for one in (models.artifact, models.tissue))
-        levels = [
-            max(i for i, one in enumerate(reader.levels) if one.um_px <= sampler.um_px * 1.05)
-            for sampler in (fine, coarse)
+def _classify(task: Task) -> dict[str, Any]:
+    """Judge the tiles of a classifier as the predictor drives it; where tissue is, is known."""
+    model = the_model(task)
+    with _open(task) as reader:
+        view, _ = looked_at(reader)
+    feeding = OwnSessions([model], Watchdog(DEFAULT_LIMIT_S))
+    batch = feeding.batch(model)
+
+    def judge(reader: SlideReader, pool: ThreadPoolExecutor) -> TileClassification:
+        part = TileClassification(model, reader, view)
+        jobs = [
+            pool.submit(lambda one=one: part.judge(one, feeding.runner(model), batch))
+            for one in part.squares(WORKERS)
         ]
-        tile_px = reader.levels[levels[0]].tile_px[0]
-        scale = fine.um_px / reader.levels[levels[0]].um_px
-        across = -(-reader.levels[levels[0]].columns // tile_px)
-        down = -(-reader.levels[levels[0]].rows // tile_px)
-    wanted = {
-        (row, column)
-        for top, left in task["tiles"]
-        for row in _covered(top, grid.tile_px, scale, tile_px, down)
-        for column in _covered(left, grid.tile_px, scale, tile_px, across)
-    }
-    fine_frames = [row * across + column for row, column in sorted(wanted)]
-    with _frames(files[levels[0]]) as first, _frames(files[levels[1]]) as second:
-        jobs = [lambda n=n: first.frame(n) for n in fine_frames]
-        jobs += [lambda n=n: second.frame(n) for n in range(len(second))]
-        return _timed(
-            [lambda job=job: simplejpeg.decode_jpeg(job(), colorspace="RGB") for job in jobs]
-        )
+        for job in jobs:
+            job.result()
+        return part
+
+    with ThreadPoolExecutor(WORKERS) as pool:
+        with _open(task) as reader:
+            judge(reader, pool)  # each thread loads its session
+        began, cpu = time.perf_counter(), time.process_time()
+        with _open(task) as reader:
+            part = judge(reader, pool)
+        figures = _figures(began, cpu)
+    found, side = part.maps()[0], model.tile_px
+    rows, columns = np.array(task["tiles"]).T // side
+    is_found = found.probability[rows, columns] > _LIKELIER
+    return figures | {"classes": np.where(is_found, found.class_index, 1 - found.class_index)}
 
 
-def _covered(first: int, side: int, scale: float, tile_px: int, count: int) -> range:
-    last = int((first + side) * scale - 1) // tile_px
-    return range(max(0, int(first * scale)) // tile_px, min(last, count - 1) + 1)
+def decode(task: Task) -> dict[str, Any]:
+    """Decode every frame that the models need, once, as small as libjpeg gives it."""
+    files = [Path(one) for one in task["files"]]
+    jobs: list[Callable[[], object]] = []
+    kinds = [the_model(task)]
+    if task["kind"] == ARTIFACT:
+        kinds.append(bundle.bundled().tissue)
+    for model in kinds:
+        with _open(task) as reader:
+            fits = [i for i, one in enumerate(reader.levels) if one.um_px <= model.um_px * 1.05]
+            level = reader.levels[fits[-1]]
+        scale, tile_px = model.um_px / level.um_px, level.tile_px[0]
+        across, down = -(-level.columns // tile_px), -(-level.rows // tile_px)
+        wanted = set(product(range(down), range(across)))
+        if model is kinds[0]:
+            wanted = set(_wanted(task, scale, tile_px, (down, across)))
+        frames = _frames(files[fits[-1]])
+        side = tile_px // next(one for one in _SHRINKS if one <= scale * 1.05)
+        jobs += [
+            lambda frames=frames, n=row * across + column, side=side: simplejpeg.decode_jpeg(
+                frames.frame(n), colorspace="RGB", min_height=side, min_width=side
+            )
+            for row, column in sorted(wanted)
+        ]
+    return _timed(jobs)
+
+
+def _wanted(
+    task: Task, scale: float, tile_px: int, shape: tuple[int, int]
+) -> Iterator[tuple[int, int]]:
+    """Yield (row, column) of the frames under the tiles, many of them more than once."""
+    for corner in task["tiles"]:
+        reach = [
+            range(
+                max(0, int(first * scale) // tile_px),
+                min(int((first + task["tile_px"]) * scale - 1) // tile_px, count - 1) + 1,
+            )
+            for first, count in zip(corner, shape, strict=True)
+        ]
+        yield from product(*reach)
 
 
 def _frames(path: Path) -> EncodedFrames:
@@ -160,33 +222,32 @@ def _frames(path: Path) -> EncodedFrames:
 
 
 def infer(task: Task) -> dict[str, Any]:
-    """Run both models on as many tiles and squares, each thread with sessions of its own."""
-    models = bundle.bundled()
-    pixels = np.load(task["pixels"])
+    """Run ONNX Runtime, nothing around it, on as many tiles and squares as the product does."""
+    model, batch = the_model(task), CPU_BATCH[task["kind"]]
+    coarse, pixels = bundle.bundled().tissue, np.load(task["pixels"])
     sessions = [
-        {
-            one.task: engine.Session(one, device=engine.CPU)
-            for one in (models.tissue, models.artifact)
-        }
+        {one.task: engine.open_session(one, engine.CPU) for one in (coarse, model)}
         for _ in range(WORKERS)
     ]
 
     def run(kind: str, images: Any) -> None:
         own = sessions.pop()
-        own[kind].run(images)
+        own[kind].run([engine.OUTPUT], {engine.INPUT: images})
         sessions.append(own)
 
-    batches = [
-        pixels[: len(task["tiles"][first : first + BATCH])]
-        for first in range(0, len(task["tiles"]), BATCH)
+    n_tiles = len(task["tiles"])
+    sizes = [min(batch, n_tiles - first) for first in range(0, n_tiles, batch)]
+    starts = [number % (len(pixels) - size + 1) for number, size in enumerate(sizes)]
+    work = [
+        (task["kind"], pixels[start : start + size])
+        for start, size in zip(starts, sizes, strict=True)
     ]
-    squares = [np.resize(pixels, (1, *size, 3)) for size in task["tissue_squares"]]
-    jobs = [lambda one=one: run("tissue", one) for one in squares]
-    jobs += [lambda one=one: run("artifact", one) for one in batches]
+    if task["kind"] == ARTIFACT:
+        work += [(coarse.task, np.resize(pixels, (1, *size, 3))) for size in task["tissue_squares"]]
     for own in sessions:
-        own["tissue"].run(squares[0])
-        own["artifact"].run(batches[0])
-    return _timed(jobs)
+        for kind, images in (work[0], work[-1]):
+            own[kind].run([engine.OUTPUT], {engine.INPUT: images})
+    return _timed([lambda one=one: run(*one) for one in work])
 
 
 def _timed(jobs: Sequence[Callable[[], object]]) -> dict[str, Any]:
@@ -194,6 +255,10 @@ def _timed(jobs: Sequence[Callable[[], object]]) -> dict[str, Any]:
     with ThreadPoolExecutor(WORKERS) as pool:
         for future in [pool.submit(job) for job in jobs]:
             future.result()
+    return _figures(began, cpu)
+
+
+def _figures(began: float, cpu: float) -> dict[str, Any]:
     wall_s, cpu_s = time.perf_counter() - began, time.process_time() - cpu
     return {"wall_s": wall_s, "cpu_s": cpu_s, "rss_mib": peak_mib()}
 

@@ -63,8 +63,12 @@ def wsidicom_pil(task: Task) -> Read:
     to_level = task["um_px"] / level.mpp.width
 
     def read(row: int, column: int, side: int) -> Image.Image:
-        at, size = (round(column * to_level), round(row * to_level)), round(side * to_level)
-        region = slide.read_region(at, level.level, (size, size)).convert("RGB")
+        left, top, size = round(column * to_level), round(row * to_level), round(side * to_level)
+        inside = (min(size, level.size.width - left), min(size, level.size.height - top))
+        region = slide.read_region((left, top), level.level, inside).convert("RGB")
+        if inside != (size, size):  # it reads nothing that lies outside
+            region, part = Image.new("RGB", (size, size), "white"), region
+            region.paste(part, (0, 0))
         return region if size == side else region.resize((side, side))
 
     return read

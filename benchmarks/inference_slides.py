@@ -37,6 +37,9 @@ PIECE_PX = 2048
 TILE_PX = 512
 _GLASS = 243
 _TURNS = 4
+_BLURRED, _PEN = 2 * _TURNS, 2 * _TURNS + 1
+"""Numbers of the two spoiled pieces, after those that are turned and mirrored."""
+_BLUR_PX, _STROKE_PX, _INK = 24, 600, (20, 110, 60)
 _GREY_TISSUE = 215
 _DATA = Path(os.environ.get("COVERSLIP_DATA", Path(__file__).parents[2] / "shared" / "data"))
 _REAL = _DATA / "dicom_converted" / "cmu_synthetic_phi" / "volume_l0.dcm"
@@ -58,6 +61,8 @@ class Mosaic:
     """Of the JPEG frames."""
     factors: tuple[int, ...] = (1, 4, 16, 64)
     """How much coarser each level is, the base first."""
+    spoiled: bool = False
+    """A fifth of the tissue is out of focus or under a pen."""
 
     @property
     def rows(self) -> int:
@@ -76,7 +81,9 @@ class Mosaic:
         return self.tissue_pieces * piece_mm2 * _tissue_share()
 
     @classmethod
-    def of_tissue(cls, tissue_mm2: float, *, um_px: float, quality: int) -> "Mosaic":
+    def of_tissue(
+        cls, tissue_mm2: float, *, um_px: float, quality: int, spoiled: bool = False
+    ) -> "Mosaic":
         """Plan a slide with so much tissue, on a little more than twice the area."""
         piece_mm2 = (PIECE_PX * um_px / 1000) ** 2 * _tissue_share()
         tissue_pieces = max(1, round(tissue_mm2 / piece_mm2))
@@ -88,6 +95,7 @@ class Mosaic:
             tissue_pieces=tissue_pieces,
             um_px=um_px,
             quality=quality,
+            spoiled=spoiled,
         )
 
 
@@ -209,7 +217,9 @@ def _laid(mosaic: Mosaic) -> npt.NDArray[np.int64]:
     )
     nearest = np.argsort(far, axis=None, kind="stable")[: mosaic.tissue_pieces]
     laid = np.full(far.size, -1)
-    laid[nearest] = np.random.default_rng(5).integers(2 * _TURNS, size=len(nearest))
+    laid[nearest] = np.random.default_rng(5).integers(
+        _BLURRED if not mosaic.spoiled else _PEN + 1, size=len(nearest)
+    )
     return laid.reshape(far.shape)
 
 
@@ -222,6 +232,10 @@ def _piece(number: int, factor: int) -> Rgb:
     else:
         turned = np.rot90(_tissue(), number % _TURNS)
         full = np.ascontiguousarray(turned[:, ::-1] if number >= _TURNS else turned)
+        if number == _BLURRED:
+            full = np.asarray(cv2.GaussianBlur(full, (0, 0), _BLUR_PX), np.uint8)
+        if number == _PEN:
+            cv2.line(full, (0, 0), (PIECE_PX, PIECE_PX), _INK, _STROKE_PX)
     if factor == 1:
         return full
     side = PIECE_PX // factor

@@ -51,7 +51,7 @@ def _infer(arguments: argparse.Namespace) -> int:
         name="infer",
         settings=settings,
         journal=journal,
-        steps=[infer.step, report.step],
+        steps=[*(infer.step for _ in range(predictor.slides)), report.step],
         words=words,
     )
     try:

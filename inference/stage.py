@@ -28,6 +28,9 @@ from inference.running.predict import Predictor, Progress
 
 SUMMARY_JSON, SPEED_JSON = "summary.json", "speed.json"
 AS_SHIPPED = Report()
+_SAME_SCALE = 1e-6
+_ROUNDED_PX = 2.0
+"""The map is rounded up to whole pixels, twice where it was made coarser."""
 
 Clock = Callable[[], float]
 
@@ -65,6 +68,9 @@ def report_handler(
 
     def make(work: Work) -> Outcome:
         findings_folder = work.folder(Stage.INFER)
+        findings = read_findings(findings_folder)
+        if (findings.slide_id, findings.revision) != (work.claim.slide_id, work.claim.revision):
+            raise RejectedError("The findings are another slide's; let inference run again.")
         with open_slide(slide_files(work.folder(Stage.DEIDENTIFY))) as reader:
             write_report(
                 reader,
@@ -169,6 +175,7 @@ def write_report(
     """
     started = clock()
     findings = read_findings(findings_folder)
+    check_fit(findings, reader)
     class_map = read_class_map(findings_folder, findings)
     files = written(
         findings,
@@ -189,6 +196,26 @@ def write_report(
             json.dumps(summary, indent=1, sort_keys=True) + "\n", encoding="utf-8"
         )
     return findings
+
+
+def check_fit(findings: Findings, reader: SlideReader) -> None:
+    """See that findings were measured on the slide that is open.
+
+    Raises
+    ------
+    RejectedError
+        Their geometry is not that of the slide.
+    """
+    base = reader.levels[0]
+    scale = base.um_px / findings.class_map_um_px
+    same = (findings.base_rows, findings.base_columns) == (base.rows, base.columns)
+    near = (
+        abs(findings.base_um_px / base.um_px - 1) < _SAME_SCALE
+        and abs(findings.rows - base.rows * scale) <= _ROUNDED_PX
+        and abs(findings.columns - base.columns * scale) <= _ROUNDED_PX
+    )
+    if not (same and near):
+        raise RejectedError("The findings do not fit the slide; let inference run again.")
 
 
 def read_class_map(folder: Path, findings: Findings) -> ClassMap:

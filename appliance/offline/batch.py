@@ -3,6 +3,7 @@
 While one is judged the next is sent and de-identified.
 """
 
+import secrets
 import shutil
 import tempfile
 import time
@@ -17,12 +18,15 @@ from appliance.offline.line import Sending, TemporaryLine
 from appliance.offline.method import Method
 from appliance.offline.results import Result, Results
 from appliance.offline.sources import SourceSlide, find_slides, name_of
+from appliance.storage import PRIVATE_FOLDER_MODE
 from appliance.temporary import LOOK_EVERY_S
 
 Progress = Callable[[int, int, float], None]
 """Told how many slides of how many are done, and which share of all bytes."""
 
 _AT_ONCE: Final = 2
+_LONGEST_PATH: Final = 80
+"""A socket's path has at most 107 bytes (unix(7)), and ours lie below."""
 
 
 def analyze_folder(
@@ -177,7 +181,10 @@ class _Batch:
 @contextmanager
 def _private_folder() -> Iterator[Path]:
     """Give a folder that only we may read, and that goes with us: originals lie in it."""
-    folder = Path(tempfile.mkdtemp(prefix="coverslip-"))
+    folder = Path(tempfile.gettempdir()) / f"coverslip-{secrets.token_hex(4)}"
+    if len(str(folder)) > _LONGEST_PATH:
+        raise ConfigError("TMPDIR is too long a path for the sockets in it; name a shorter one.")
+    folder.mkdir(mode=PRIVATE_FOLDER_MODE)
     try:
         yield folder
     finally:

@@ -149,7 +149,7 @@ def _header(file: Path) -> _Card:
             warnings.simplefilter("ignore")  # they quote values
             header = read_partial(opened, lambda tag, _vr, _length: tag > _ISSUER_TAG)
             return _Card(
-                is_slide=header.get("SOPClassUID") == VLWholeSlideMicroscopyImageStorage,
+                is_slide=header.SOPClassUID == VLWholeSlideMicroscopyImageStorage,
                 study=str(header.get("StudyInstanceUID", "")),
                 container=str(header.get("ContainerIdentifier") or ""),
                 issuer=_issuer(header),

@@ -1,17 +1,30 @@
-"""From one encoded frame to RGB: the only door to libjpeg-turbo and imagecodecs.
+"""From one encoded frame to RGB: the only door to libjpeg-turbo and to wsidicom's decoders.
 
-The codec is chosen by the frame's own first bytes. What a frame may become in memory is known
-before a codec sees it, so that a few lying bytes cannot ask for gigabytes.
+JPEG of 8 bits goes to libjpeg-turbo straight, everything else through wsidicom. The codec is chosen
+by the frame's own first bytes. What a frame may become in memory is known before a codec sees it,
+so that a few lying bytes cannot ask for gigabytes.
 """
 
 import struct
-from collections.abc import Callable
-from typing import Any, Protocol
+from types import MappingProxyType
+from typing import Protocol
 
 import cv2
-import imagecodecs
 import numpy as np
 import simplejpeg
+from pydicom.uid import (
+    HTJ2K,
+    JPEG2000,
+    UID,
+    JPEGExtended12Bit,
+    JPEGLossless,
+    JPEGLSLossless,
+    RLELossless,
+)
+from wsidicom.codec import Decoder
+from wsidicom.geometry import Size
+from wsidicom.options import DecoderOption
+from wsidicom.uid import JPEGXL
 
 from appliance.errors import DamagedImage, UnreadableEncoding
 from appliance.slides.codestreams import Codestream, Kind, sniff
@@ -25,13 +38,28 @@ _COLOUR = 3
 _EXCESS = 4
 """A codestream may hold this many times the pixels of a tile; what is beyond the tile is cut."""
 _HEAD_BYTES = 16
+_EIGHT_BITS = 8
+_SYNTAXES: MappingProxyType[Kind, UID] = MappingProxyType(
+    {
+        Kind.JPEG_12: JPEGExtended12Bit,
+        Kind.JPEG_LOSSLESS: JPEGLossless,
+        Kind.JPEG_LS: JPEGLSLossless,
+        Kind.JPEG_2000: JPEG2000,
+        Kind.HTJ2K: HTJ2K,
+        Kind.JPEG_XL: JPEGXL,
+        Kind.RLE: RLELossless,
+    }
+)
+"""One syntax of each family: wsidicom chooses its decoder by that."""
 _FOREIGN = (
     ArithmeticError, LookupError, MemoryError, RuntimeError, TypeError, ValueError, cv2.error,
     struct.error,
 )  # fmt: skip
 """What codecs raise on damaged codestreams."""
 _END = b"\xff\xd9"
-"""EOC of JPEG 2000: OpenJPEG is content without it, and pads with black."""
+"""EOI of JPEG, EOC of JPEG 2000."""
+_WITHOUT_END = frozenset((Kind.JPEG, Kind.RLE, Kind.JPEG_XL))
+"""Decoders of these tell a cut codestream; OpenJPEG pads it, CharLS takes 16 s to say so."""
 
 
 class Decode(Protocol):
@@ -62,7 +90,7 @@ def encoded(form: PixelForm) -> Decode:
             if stream.kind is Kind.JPEG and stream.components in (1, _COLOUR):
                 pixels = _jpeg(frame, stream, form, shrink)
             else:
-                pixels = _other(frame, stream, form)
+                pixels = _by_wsidicom(frame, stream, form)
         except _FOREIGN as error:
             raise DamagedImage(CORRUPT) from error
         rows, columns = form.tile_rows // shrink, form.tile_columns // shrink
@@ -110,6 +138,8 @@ def refuse_unknown(frame: bytes, form: PixelForm) -> None:
         raise DamagedImage(CORRUPT)
     if stream is None or stream.components not in (0, form.samples_per_pixel):
         raise UnreadableEncoding(UNKNOWN)
+    if stream.kind is Kind.RLE and form.samples_per_pixel > 1 and form.bits_allocated > _EIGHT_BITS:
+        raise UnreadableEncoding(UNKNOWN)  # no decoder of wsidicom takes it
 
 
 def _checked(frame: bytes, form: PixelForm) -> Codestream:
@@ -118,7 +148,7 @@ def _checked(frame: bytes, form: PixelForm) -> Codestream:
         raise DamagedImage(CORRUPT)
     if stream.rows * stream.columns > _EXCESS * form.tile_rows * form.tile_columns:
         raise DamagedImage(_BELIED)
-    if stream.kind in (Kind.JPEG_2000, Kind.HTJ2K) and not frame.rstrip(b"\0").endswith(_END):
+    if stream.kind not in _WITHOUT_END and not frame.rstrip(b"\0").endswith(_END):
         raise DamagedImage(CORRUPT)
     return stream
 
@@ -143,34 +173,25 @@ def _turbo(frame: bytes, colours: str, stream: Codestream, shrink: int) -> Pixel
     return pixels
 
 
-def _other(frame: bytes, stream: Codestream, form: PixelForm) -> Pixels:
-    if stream.kind is Kind.RLE:
-        content = imagecodecs.dicomrle_decode(frame, form.dtype)
-        samples: Samples = np.frombuffer(content, form.dtype)  # type: ignore[assignment]
-        shaped = _shaped(samples[: form.frame_bytes // form.dtype.itemsize], form, planar=True)
-        return form.rgb(shaped, bits=0, is_rgb=False)
-    if stream.kind in (Kind.JPEG, Kind.JPEG_12, Kind.JPEG_LOSSLESS):
-        return _wide_jpeg(frame, stream, form)
-    decode: Callable[[bytes], Any] = {
-        Kind.JPEG_LS: imagecodecs.jpegls_decode,
-        Kind.JPEG_2000: imagecodecs.jpeg2k_decode,
-        Kind.HTJ2K: imagecodecs.htj2k_decode,
-        Kind.JPEG_XL: imagecodecs.jpegxl_decode,
-    }[stream.kind]
-    return form.rgb(decode(frame), bits=stream.bits, is_rgb=stream.names_colour)
+def _by_wsidicom(frame: bytes, stream: Codestream, form: PixelForm) -> Pixels:
+    """Decode by wsidicom, told what the codestream is, not what the header calls it."""
+    samples = np.asarray(_decoder(stream, form).decode(frame))
+    is_rgb = stream.says_rgb if stream.kind is Kind.JPEG_LOSSLESS else stream.names_colour
+    return form.rgb(samples, bits=stream.bits, is_rgb=is_rgb)
 
 
-def _wide_jpeg(frame: bytes, stream: Codestream, form: PixelForm) -> Pixels:
-    """Decode JPEG of 12 bits, and lossless JPEG, whose colours stay as they are stored."""
-    if stream.components == 1:
-        return form.rgb(imagecodecs.jpeg8_decode(frame), bits=stream.bits, is_rgb=True)
-    if stream.kind is Kind.JPEG_LOSSLESS:
-        samples = imagecodecs.jpeg8_decode(frame, colorspace="RGB", outcolorspace="RGB")
-        return form.rgb(samples, bits=stream.bits, is_rgb=stream.says_rgb)
-    if form.photometric_interpretation == "RGB" and not stream.names_colour:
-        frame = marked_rgb(frame)
-    samples = imagecodecs.jpeg8_decode(frame, outcolorspace="RGB")
-    return form.rgb(samples, bits=stream.bits, is_rgb=True)
+def _decoder(stream: Codestream, form: PixelForm) -> Decoder:
+    """Choose wsidicom's decoder; it takes colour of more than 8 bits when it is not told so."""
+    is_rgb = form.photometric_interpretation == "RGB" and not stream.names_colour
+    as_stored = is_rgb or stream.kind is Kind.JPEG_LOSSLESS
+    return Decoder.create(
+        _SYNTAXES[stream.kind],
+        form.samples_per_pixel,
+        _EIGHT_BITS if form.samples_per_pixel == _COLOUR else form.bits_allocated,
+        Size(form.tile_columns, form.tile_rows),
+        "RGB" if as_stored and form.samples_per_pixel == _COLOUR else "",
+        DecoderOption.IMAGECODECS_RLE if stream.kind is Kind.RLE else DecoderOption.IMAGECODECS,
+    )
 
 
 def _shaped(samples: Samples, form: PixelForm, *, planar: bool) -> Samples:

@@ -6,7 +6,6 @@ Encapsulated pixel data is a sequence of items: a Basic Offset Table, then the f
 
 import mmap
 import struct
-from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
@@ -23,9 +22,57 @@ _DELIMITER_TAG = (0xFFFE, 0xE0DD)
 _UNDEFINED_LENGTH = 0xFFFFFFFF
 _BROKEN = "The frames of one image file cannot be located; the file is damaged."
 
+_KEPT_BYTES = 32 << 20
+_FAULT_BYTES = 64 << 10
+"""How much Linux maps around one byte that is read (fault_around_bytes)."""
 _MOST_FRAME_BYTES = 512 << 20
 
+_CODESTREAM_STARTS = (b"\xff\xd8", b"\xff\x4f", b"\xff\x0a")
+"""JPEG and JPEG-LS, JPEG 2000, JPEG XL."""
+
 Offsets = npt.NDArray[np.uint64]
+
+
+class MappedFile:
+    """A file mapped for reading, of which only a little stays in our memory.
+
+    The pages of a mapped file count as ours once they were read, and a slide is larger than what
+    a machine has. So they are given back now and then; the system keeps them in its cache.
+    """
+
+    def __init__(self, path: Path) -> None:
+        with path.open("rb") as file:
+            self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        self._touched_bytes = 0
+
+    def __len__(self) -> int:
+        return len(self._map)
+
+    def close(self) -> None:
+        """Unmap the file."""
+        self._map.close()
+
+    def take(self, start: int, end: int) -> bytes:
+        """Copy some bytes; fewer where the file ends."""
+        self._touch(end - start)
+        return self._map[start:end]
+
+    def item(self, at: int) -> tuple[int, int, int]:
+        """Group, element and length of the item head at a position.
+
+        Raises
+        ------
+        struct.error
+            The file ends there.
+        """
+        self._touch(_FAULT_BYTES)
+        return _ITEM.unpack_from(self._map, at)
+
+    def _touch(self, n_bytes: int) -> None:
+        self._touched_bytes += n_bytes
+        if self._touched_bytes > _KEPT_BYTES:
+            self._touched_bytes = 0
+            self._map.madvise(mmap.MADV_DONTNEED)
 
 
 class Frames(Protocol):
@@ -65,12 +112,11 @@ class NativeFrames:
     def __init__(
         self, path: Path, *, value_at: int, value_bytes: int, n_frames: int, frame_bytes: int
     ) -> None:
-        with path.open("rb") as file:
-            self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        self._file = MappedFile(path)
         self._n_frames, self._at, self._frame_bytes = n_frames, value_at, frame_bytes
-        held_bytes = min(value_bytes, len(self._map) - value_at)
+        held_bytes = min(value_bytes, len(self._file) - value_at)
         if n_frames < 1 or n_frames * frame_bytes > held_bytes:
-            self._map.close()
+            self._file.close()
             raise DamagedImage(_BROKEN)
 
     def __len__(self) -> int:
@@ -79,11 +125,11 @@ class NativeFrames:
     def frame(self, number: int) -> bytes:
         """Give the bytes of one frame, counted from 0."""
         start = self._at + number * self._frame_bytes
-        return self._map[start : start + self._frame_bytes]
+        return self._file.take(start, start + self._frame_bytes)
 
     def close(self) -> None:
         """Unmap the file."""
-        self._map.close()
+        self._file.close()
 
 
 class EncodedFrames:
@@ -109,12 +155,15 @@ class EncodedFrames:
     def __init__(
         self, path: Path, *, pixel_data_at: int, n_frames: int, extended_offsets: bytes = b""
     ) -> None:
-        with path.open("rb") as file:
-            self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        self._file = MappedFile(path)
+        self._n_frames = n_frames
         try:
-            self._starts = self._find(pixel_data_at, n_frames, extended_offsets)
+            self._first, tables = self._tables(pixel_data_at, extended_offsets)
+            believed = [table for table in tables if self._is_believable(table)]
+            self._is_walked = not believed
+            self._starts = believed[0] if believed else self._walk()
         except (struct.error, ValueError, DamagedImage) as error:
-            self._map.close()
+            self._file.close()
             raise DamagedImage(_BROKEN) from error
 
     def __len__(self) -> int:
@@ -133,7 +182,7 @@ class EncodedFrames:
 
     def close(self) -> None:
         """Unmap the file."""
-        self._map.close()
+        self._file.close()
 
     def frame(self, number: int) -> bytes:
         """Give the codestream of one frame, counted from 0; its fragments are joined.
@@ -141,75 +190,74 @@ class EncodedFrames:
         Raises
         ------
         DamagedImage
-            The file ends early or the offset table lies.
+            The file ends early, or its items make no frames.
         """
-        position = int(self._starts[number])
-        following = number + 1
-        end = int(self._starts[following]) if following < len(self._starts) else len(self._map)
-        fragments: list[bytes] = []
         try:
-            while position < end:
-                group, element, length = _ITEM.unpack_from(self._map, position)
-                if (group, element) != _ITEM_TAG:
-                    break
-                position += _ITEM.size
-                if position + length > min(end, position + _MOST_FRAME_BYTES):
-                    raise DamagedImage(_BROKEN)
-                fragments.append(self._map[position : position + length])
-                position += length
-        except struct.error as error:
-            raise DamagedImage(_BROKEN) from error
-        if not fragments or position > end or (position < end and following < len(self._starts)):
+            return self._joined(number)
+        except (struct.error, DamagedImage) as error:
+            if self._is_walked:
+                raise DamagedImage(_BROKEN) from error
+        self._starts, self._is_walked = self._walk(), True  # the offset table lies
+        return self.frame(number)
+
+    def _joined(self, number: int) -> bytes:
+        position, following = int(self._starts[number]), number + 1
+        is_last = following == len(self._starts)
+        end = len(self._file) if is_last else int(self._starts[following])
+        fragments: list[bytes] = []
+        while position < end:
+            group, element, length = self._file.item(position)
+            if (group, element) != _ITEM_TAG:
+                break
+            position += _ITEM.size
+            if position + length > min(end, position + _MOST_FRAME_BYTES):
+                raise DamagedImage(_BROKEN)
+            fragments.append(self._file.take(position, position + length))
+            position += length
+        if not fragments or (position != end and not is_last):
             raise DamagedImage(_BROKEN)
         return fragments[0] if len(fragments) == 1 else b"".join(fragments)
 
-    def _find(self, pixel_data_at: int, n_frames: int, extended_offsets: bytes) -> Offsets:
-        group, element = struct.unpack_from("<HH", self._map, pixel_data_at)
-        (length,) = struct.unpack_from("<I", self._map, pixel_data_at + 8)
+    def _tables(self, pixel_data_at: int, extended_offsets: bytes) -> tuple[int, list[Offsets]]:
+        """Give the position of the first fragment, and both offset tables as positions."""
+        group, element = struct.unpack("<HH", self._file.take(pixel_data_at, pixel_data_at + 4))
+        (length,) = struct.unpack("<I", self._file.take(pixel_data_at + 8, pixel_data_at + 12))
         if (group, element) != _PIXEL_DATA or length != _UNDEFINED_LENGTH:
             raise DamagedImage(_BROKEN)
-        table_at = pixel_data_at + 12
-        _, _, table_bytes = _ITEM.unpack_from(self._map, table_at)
-        first = table_at + _ITEM.size + table_bytes
-        basic = self._map[table_at + _ITEM.size : first]
-        for table, dtype in ((extended_offsets, "<u8"), (basic, "<u4")):
-            starts = np.frombuffer(table, dtype=dtype).astype(np.uint64) + np.uint64(first)
-            if len(starts) == n_frames and self._believable(starts, first):
-                return starts
-        return self._walk(first, n_frames)
+        table_at = pixel_data_at + 12 + _ITEM.size
+        *_, table_bytes = self._file.item(pixel_data_at + 12)
+        first = table_at + table_bytes
+        stored = ((extended_offsets, "<u8"), (self._file.take(table_at, first), "<u4"))
+        return first, [
+            np.frombuffer(table, dtype=dtype).astype(np.uint64) + np.uint64(first)
+            for table, dtype in stored
+            if table and len(table) % np.dtype(dtype).itemsize == 0
+        ]
 
-    def _believable(self, starts: Offsets, first: int) -> bool:
-        """Whether a table rises, begins at the first fragment and ends at an item."""
-        if (
-            not len(starts)
-            or int(starts[0]) != first
-            or int(starts[-1]) + _ITEM.size > len(self._map)
-        ):
+    def _is_believable(self, starts: Offsets) -> bool:
+        """Whether a table has all frames, rises, begins at the first fragment, ends at an item."""
+        if len(starts) != self._n_frames or int(starts[0]) != self._first:
             return False
-        if np.any(np.diff(starts.astype(np.int64)) <= 0):
+        if np.any(starts[1:] <= starts[:-1]) or int(starts[-1]) + _ITEM.size > len(self._file):
             return False
-        group, element, _ = _ITEM.unpack_from(self._map, int(starts[-1]))
+        group, element, _ = self._file.item(int(starts[-1]))
         return (group, element) == _ITEM_TAG
 
-    def _walk(self, first: int, n_frames: int) -> Offsets:
+    def _walk(self) -> Offsets:
         """Walk all items; a frame of several fragments starts where a codestream starts."""
         items: list[int] = []
-        heads: list[bytes] = []
-        position = first
-        while position + _ITEM.size <= len(self._map):
-            group, element, length = _ITEM.unpack_from(self._map, position)
+        position = self._first
+        while position + _ITEM.size <= len(self._file):
+            group, element, length = self._file.item(position)
             if (group, element) != _ITEM_TAG:
                 break
             items.append(position)
-            heads.append(self._map[position + _ITEM.size : position + _ITEM.size + 2])
             position += _ITEM.size + length
-        if len(items) != n_frames:
-            items = _codestream_starts(items, heads)
-        if len(items) != n_frames:
+        if len(items) != self._n_frames:
+            items = [item for item in items if self._starts_codestream(item + _ITEM.size)]
+        if len(items) != self._n_frames:
             raise DamagedImage(_BROKEN)
         return np.array(items, dtype=np.uint64)
 
-
-def _codestream_starts(items: Sequence[int], heads: Sequence[bytes]) -> list[int]:
-    starts = (b"\xff\xd8", b"\xff\x4f", b"\xff\x0a")  # JPEG, JPEG 2000, JPEG XL
-    return [item for item, head in zip(items, heads, strict=True) if head in starts]
+    def _starts_codestream(self, at: int) -> bool:
+        return self._file.take(at, at + 2) in _CODESTREAM_STARTS

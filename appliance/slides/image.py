@@ -60,6 +60,29 @@ _FOREIGN = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FrameOrder:
+    """What the header says of the frames, their focal planes and optical paths."""
+
+    n_frames: int
+    """Number of Frames (0028,0008)."""
+    is_tiled_full: bool
+    planes: int
+    """Total Pixel Matrix Focal Planes."""
+    n_paths: int
+    """Number of Optical Paths."""
+    paths: tuple[str, ...]
+    """Identifiers in the order of the Optical Path Sequence."""
+    z_um: float
+    """Z Offset in Slide Coordinate System of the whole image; 0 when not given."""
+    concatenation_uid: str
+    """Empty for an image in one piece."""
+    first_frame: int
+    """Concatenation Frame Offset Number: frames in the parts before."""
+    n_parts: int
+    """In-concatenation Total Number; 0 when not given."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class VolumeImage:
     """One VOLUME instance."""
 
@@ -72,11 +95,14 @@ class VolumeImage:
     um_px: float
     """Micrometres per pixel, mean of row and column spacing."""
     form: PixelForm
+    frame_order: FrameOrder
+    extended_offsets: bytes
+    """Extended Offset Table (7FE0,0001) as stored, or empty."""
 
     @property
     def n_frames(self) -> int:
         """Number of Frames (0028,0008)."""
-        return int(self.header.get("NumberOfFrames") or 1)
+        return self.frame_order.n_frames
 
     @property
     def is_encapsulated(self) -> bool:
@@ -96,7 +122,7 @@ class VolumeImage:
                 self.path,
                 pixel_data_at=self.pixels.at,
                 n_frames=self.n_frames,
-                extended_offsets=self.header.get("ExtendedOffsetTable", b""),
+                extended_offsets=self.extended_offsets,
             )
         return NativeFrames(
             self.path,
@@ -208,6 +234,28 @@ def _described(
         grid=grid,
         um_px=_um_px(header, grid),
         form=pixel_form(header),
+        frame_order=_frame_order(header),
+        extended_offsets=bytes(header.get("ExtendedOffsetTable") or b""),
+    )
+
+
+def _frame_order(header: FileDataset) -> FrameOrder:
+    paths = tuple(
+        str(path.get("OpticalPathIdentifier") or "")
+        for path in header.get("OpticalPathSequence") or []
+    )
+    origin = next(iter(header.get("TotalPixelMatrixOriginSequence") or []), None)
+    z_offset = origin.get("ZOffsetInSlideCoordinateSystem") if origin is not None else None
+    return FrameOrder(
+        n_frames=int(header.get("NumberOfFrames") or 1),
+        is_tiled_full=header.get("DimensionOrganizationType") == "TILED_FULL",
+        planes=int(header.get("TotalPixelMatrixFocalPlanes") or 1),
+        n_paths=int(header.get("NumberOfOpticalPaths") or len(paths) or 1),
+        paths=paths,
+        z_um=float(z_offset or 0),
+        concatenation_uid=str(header.get("ConcatenationUID") or ""),
+        first_frame=int(header.get("ConcatenationFrameOffsetNumber") or 0),
+        n_parts=int(header.get("InConcatenationTotalNumber") or 0),
     )
 
 

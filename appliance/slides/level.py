@@ -42,7 +42,7 @@ def levels_of(images: Sequence[VolumeImage]) -> list[LevelImages]:
     """
     by_shape: dict[tuple[int, int], dict[str, list[VolumeImage]]] = {}
     for image in sorted(images, key=lambda image: str(image.path)):
-        whole = str(image.header.get("ConcatenationUID") or image.path)
+        whole = image.frame_order.concatenation_uid or str(image.path)
         same_shape = by_shape.setdefault((image.grid.rows, image.grid.columns), {})
         same_shape.setdefault(whole, []).append(image)
     levels = [_level([_ordered(parts) for parts in shape.values()]) for shape in by_shape.values()]
@@ -61,7 +61,6 @@ def level_source(level: LevelImages) -> TiledSource:
     """
     parts = level.parts
     first = parts[0]
-    index = _index(parts)
     with ExitStack() as opened:
         frames = []
         for part in parts:
@@ -69,6 +68,7 @@ def level_source(level: LevelImages) -> TiledSource:
             opened.callback(frames[-1].close)
         if first.is_encapsulated:
             refuse_unknown(frames[0].frame(0), first.form)
+        index = _index(parts)  # by now the number of frames is known to be true
         opened.pop_all()
     decode = encoded(first.form) if first.is_encapsulated else native(first.form)
     return TiledSource(frames, index, decode)
@@ -76,61 +76,41 @@ def level_source(level: LevelImages) -> TiledSource:
 
 def _ordered(parts: Sequence[VolumeImage]) -> tuple[VolumeImage, ...]:
     """Put the parts of a concatenation in order (PS3.3 C.7.6.16.2.2.4); all must be there."""
-    if len(parts) == 1 and not int(parts[0].header.get("ConcatenationFrameOffsetNumber") or 0):
-        total = int(parts[0].header.get("InConcatenationTotalNumber") or 1)
-        if total == 1 or "ConcatenationUID" not in parts[0].header:
-            return tuple(parts)
-    ordered = sorted(
-        parts, key=lambda part: int(part.header.get("ConcatenationFrameOffsetNumber") or 0)
-    )
+    if not parts[0].frame_order.concatenation_uid:
+        return tuple(parts)
+    ordered = sorted(parts, key=lambda part: part.frame_order.first_frame)
     expected = 0
     for part in ordered:
-        if int(part.header.get("ConcatenationFrameOffsetNumber") or 0) != expected:
+        if part.frame_order.first_frame != expected or part.form != parts[0].form:
             raise DamagedImage(_MISSING)
         expected += part.n_frames
-    total = int(parts[0].header.get("InConcatenationTotalNumber") or len(parts))
-    if total != len(parts) or len({part.form for part in parts}) != 1:
+    if parts[0].frame_order.n_parts not in {0, len(parts)}:
         raise DamagedImage(_MISSING)
     return tuple(ordered)
 
 
 def _level(wholes: Sequence[tuple[VolumeImage, ...]]) -> LevelImages:
-    path = _path(wholes[0][0])
-    same_path = [parts for parts in wholes if _path(parts[0]) == path]
-    same_path.sort(key=lambda parts: _z(parts[0]))
+    path = _path(wholes[0])
+    same_path = [parts for parts in wholes if _path(parts) == path]
+    same_path.sort(key=lambda parts: parts[0].frame_order.z_um)
     shown = same_path[(len(same_path) - 1) // 2]
     others = tuple(part for parts in wholes if parts is not shown for part in parts)
     return LevelImages(parts=shown, others=others)
 
 
-def _paths(image: VolumeImage) -> list[str]:
-    paths = image.header.get("OpticalPathSequence") or []
-    return [str(path.get("OpticalPathIdentifier") or "") for path in paths]
-
-
-def _path(image: VolumeImage) -> str:
-    return next(iter(_paths(image)), "")
-
-
-def _z(image: VolumeImage) -> float:
-    for origin in image.header.get("TotalPixelMatrixOriginSequence") or []:
-        return float(origin.get("ZOffsetInSlideCoordinateSystem") or 0)
-    return 0.0
+def _path(parts: tuple[VolumeImage, ...]) -> str:
+    return next(iter(parts[0].frame_order.paths), "")
 
 
 def _index(parts: Sequence[VolumeImage]) -> FrameIndex:
     """Believe positions when every frame has one, except where the header says TILED_FULL."""
-    header, grid = parts[0].header, parts[0].grid
+    order, grid = parts[0].frame_order, parts[0].grid
+    n_frames = sum(part.n_frames for part in parts)
     groups = [part.groups for part in parts if part.groups is not None]
-    is_full = header.get("DimensionOrganizationType") == "TILED_FULL"
-    if not is_full and len(groups) == len(parts) and all(each.has_positions for each in groups):
-        together = groups[0].joined(groups[1:])
-        if len(together.row) != sum(part.n_frames for part in parts):
-            raise DamagedImage(_MISSING)
-        return sparse_index(grid, together, _paths(parts[0]))
-    return full_index(
-        grid,
-        n_frames=sum(part.n_frames for part in parts),
-        planes=int(header.get("TotalPixelMatrixFocalPlanes") or 1),
-        paths=int(header.get("NumberOfOpticalPaths") or len(_paths(parts[0])) or 1),
-    )
+    has_positions = len(groups) == len(parts) and all(each.has_positions for each in groups)
+    if order.is_tiled_full or not has_positions:
+        return full_index(grid, n_frames=n_frames, planes=order.planes, paths=order.n_paths)
+    together = groups[0].joined(groups[1:])
+    if len(together.row) != n_frames:
+        raise DamagedImage(_MISSING)
+    return sparse_index(grid, together, order.paths)

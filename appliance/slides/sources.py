@@ -52,17 +52,20 @@ class TiledSource:
         UnreadableEncoding
             No codec here knows a frame.
         """
-        pixels = np.full((rows, columns, 3), WHITE, dtype=np.uint8)
+        pixels = np.empty((rows, columns, 3), dtype=np.uint8)
         grid = self._index.grid
         tile_rows, tile_columns = grid.tile_rows // shrink, grid.tile_columns // shrink
         for tile_row in range(row // tile_rows, -(-(row + rows) // tile_rows)):
             for tile_column in range(
                 column // tile_columns, -(-(column + columns) // tile_columns)
             ):
+                top, left = tile_row * tile_rows - row, tile_column * tile_columns - column
                 number = self._index.frame(tile_row, tile_column)
-                if number is not None:
-                    tile = self._decode(self._frame(number), shrink)
-                    top, left = tile_row * tile_rows - row, tile_column * tile_columns - column
+                tile = None if number is None else self._decode(self._frame(number), shrink)
+                if tile is None or tile.shape[:2] != (tile_rows, tile_columns):
+                    cell = pixels[max(top, 0) : top + tile_rows, max(left, 0) : left + tile_columns]
+                    cell[...] = WHITE
+                if tile is not None:
                     _paste(tile, pixels, top, left)
         return pixels
 

@@ -118,13 +118,16 @@ def _softened(light: Field, cover: Field, sigma_px: float) -> Field:
 
 
 def _tissue_share(rgb: Rgb, window: geometry.Window, *, um_px: float) -> npt.NDArray[np.float32]:
-    """How much the surrounding 20 micrometres look like tissue, from 0 on glass to 1."""
-    margin = int(np.ceil(60 / um_px)) + 1
+    """How much the surrounding 35 micrometres look like tissue, from 0 on glass to 1.
+
+    So wide, because a second layer covers the gaps of the first.
+    """
+    margin = int(np.ceil(105 / um_px)) + 1
     source, inner = geometry.with_margin(rgb, window, margin)
     step = max(1, round(2 / um_px))  # so wide a blur needs no finer pixels than 2 um
     rows, columns = source.shape[:2]
     small_size = (max(1, columns // step), max(1, rows // step))
     small = cv2.resize(source, small_size, interpolation=cv2.INTER_AREA).astype(np.uint8)
-    soft = geometry.defocus(small, 20 / (um_px * step), "gaussian")
+    soft = geometry.defocus(small, 35 / (um_px * step), "gaussian")
     light = cv2.resize(soft.min(axis=2), (columns, rows))[inner]
     return geometry.ramp((np.float32(GLASS * 255 - 4) - light) / np.float32(25))

@@ -63,7 +63,7 @@ def extent(artifact: Artifact) -> Extent:  # noqa: PLR0911 - one return a kind
             return _around([at], reach, 4 * artifact.sigma_um + 2)
         case Fold(start_um=start, end_um=end, width_um=width):
             reach = 0.8 * width + 2 * artifact.wobble_um + abs(artifact.bow_um)
-            return _around([start, end], reach, 1.6 * width + 65)
+            return _around([start, end], reach, 1.6 * width + 110)
         case Pen(points_um=points, width_um=width):
             return _around(points, width + 3 * artifact.edge_um, 0)
         case Bubble(centre_um=at, radius_um=radius):

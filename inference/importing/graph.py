@@ -24,6 +24,7 @@ _IR_VERSION: Final = 10
 """Later ones add types that no image model needs, and ONNX Runtime lags behind them."""
 _OLDEST_OPSET: Final = 11
 _PREFIX: Final = "source/"
+_BROKEN: Final = "The model file is not a readable ONNX file."
 _TYPES: Final[dict[int, np.dtype[Any]]] = {
     TensorProto.FLOAT: np.dtype(np.float32),
     TensorProto.FLOAT16: np.dtype(np.float16),
@@ -55,7 +56,7 @@ def read(content: bytes) -> onnx.ModelProto:
     try:
         model = onnx.load_model_from_string(content)
     except DecodeError as error:
-        raise ModelError("The model file is not a readable ONNX file.") from error
+        raise ModelError(_BROKEN) from error
     model.ir_version = min(model.ir_version, _IR_VERSION)
     opset = opset_of(model)
     if opset < _OLDEST_OPSET:
@@ -65,6 +66,8 @@ def read(content: bytes) -> onnx.ModelProto:
         )
     functions = {function.name for function in model.functions}
     for node in model.graph.node:
+        if not isinstance(node.op_type, str):  # not UTF-8
+            raise ModelError(_BROKEN)
         known = node.domain or node.op_type in functions
         if not known and not defs.has(node.op_type, opset, ""):
             raise ModelError(f"The model needs the operator {node.op_type}, which ONNX has not.")

@@ -93,7 +93,7 @@ class PlainSession:
         options = state.SessionOptions()
         options.log_severity_level = 4
         try:
-            self._session = InferenceSession(content, options, providers=[_CPU])
+            self._session = InferenceSession(content, options, providers=[_CPU], enable_fallback=0)
         except ONNX_ERRORS as error:
             raise ModelError(refusal) from error
 

@@ -18,7 +18,13 @@ from inference.importing.wanted import (
     Wanted,
 )
 
-_TILES: Final = 3
+_COLOURS: Final = (
+    ((0, 0, 0), (256, 256, 256)),
+    ((100,) * 3, (156,) * 3),
+    ((150, 90, 140), (240, 200, 230)),
+)
+"""Darkest and brightest RGB of each tile; a network may be certain of one and not of another."""
+_BLOCK_PX: Final = 8
 _SEED: Final = 20
 _TOLERANCE: Final = 1e-4
 _TOLERANCE_FLOAT16: Final = 5e-3
@@ -67,10 +73,7 @@ def try_original(run: Run, entry: Entry, wanted: Wanted) -> Trial:
         raise ModelError(
             "The model takes uint8 pixels as they are; state --mean 0,0,0 and --std 1,1,1."
         )
-    draw = np.random.default_rng(_SEED)
-    side = wanted.tile_px or 0
-    coarse = draw.integers(0, 256, (_TILES, side // 8 + 1, side // 8 + 1, 3), np.uint8)
-    tiles = np.ascontiguousarray(coarse.repeat(8, 1).repeat(8, 2)[:, :side, :side])
+    tiles = random_tiles(wanted.tile_px or 0)
     given = run(prepared(tiles, entry, wanted))
     _check_axes(given, wanted)
     half = np.float16 in (entry.dtype, given.dtype)
@@ -80,6 +83,16 @@ def try_original(run: Run, entry: Entry, wanted: Wanted) -> Trial:
         expected=_probabilities(given, wanted),
         tolerance=_TOLERANCE_FLOAT16 if half else _TOLERANCE,
     )
+
+
+def random_tiles(side_px: int) -> Pixels:
+    """Draw `(n, rows, columns, 3)` uint8: any colours, dull ones, and the pinks of H&E."""
+    draw = np.random.default_rng(_SEED)
+    blocks = -(-side_px // _BLOCK_PX)
+    low, high = (np.array(ends)[:, np.newaxis, np.newaxis] for ends in zip(*_COLOURS, strict=True))
+    coarse = draw.integers(low, high, (len(_COLOURS), blocks, blocks, 3), np.uint8)
+    fine = coarse.repeat(_BLOCK_PX, 1).repeat(_BLOCK_PX, 2)
+    return np.ascontiguousarray(fine[:, :side_px, :side_px])
 
 
 def prepared(tiles: Pixels, entry: Entry, wanted: Wanted) -> Array:
@@ -118,7 +131,7 @@ def _check_axes(given: Array, wanted: Wanted) -> None:
             raise ModelError("The map that the model gives is not as large as its tile.")
     if found != n_outputs:
         raise ModelError(
-            f"The model gives {found} numbers, and {wanted.n_classes} classes are named."
+            f"The model gives {found} numbers where {wanted.n_classes} classes need {n_outputs}."
         )
 
 

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from appliance.slides.classes import ARTIFACTS, ClassMap, SlideClass
+from appliance.slides.classes import ARTIFACTS, ClassMap, Mask, SlideClass
 from appliance.slides.findings import Region
 
 MAXIMUM_REGIONS = 60
@@ -13,13 +13,21 @@ AREA_TOLERANCE = 0.02
 """How much of a region's area its smoothed outline may add or miss."""
 
 _LEAST_POINTS = 3
+_LEAST_PX = 3
+_MAXIMUM_HOLES = 8
+_LEAST_HOLE = 0.02
+"""Part of the region from which a hole is one that an outline goes round."""
+_LEAST_HOLE_PX = 64
 _UM2_PER_MM2 = 1e6
 _FINEST = 4
 """Parts of a pixel along a side that an outline is traced in."""
 _TRACED_PX = 2000
-"""Larger regions are traced by whole pixels: their steps are small beside them."""
-_SMOOTHED_PX = 0.8
-_RIM_PX = 3
+"""Larger regions are traced in whole pixels or coarser: their steps are small beside them."""
+_SMOOTHED_PX = 1.2
+_UNSEEN_PX = 0.4
+"""So far a point may be off: less than the steps of the pixels that it smooths away."""
+_MOVES = 4
+_RIM_PX = 4
 
 Points = npt.NDArray[np.float64]
 """`(n, 2)`: x, y in pixels of the class map from its top-left corner."""
@@ -39,8 +47,9 @@ def outlines(class_map: ClassMap, *, um_px: float) -> tuple[Region, ...]:
     -------
     tuple of Region
         Polygons in micrometres from the top-left corner of the base matrix, along the smoothed
-        edge of the pixels. Holes are filled: the area is the one inside the outline, and that of
-        the polygon is within `AREA_TOLERANCE` of it.
+        edge of the pixels. A ring of ink is no disc: an outline goes round its large holes
+        through a slit. Small holes are filled. The area is the one inside the outline, and that
+        of the polygon is within `AREA_TOLERANCE` of it.
     """
     regions = [region for kind in ARTIFACTS for region in _outlines_of(class_map, kind, um_px)]
     regions.sort(key=lambda region: (-region.area_mm2, region.name, region.polygon_um))
@@ -48,72 +57,125 @@ def outlines(class_map: ClassMap, *, um_px: float) -> tuple[Region, ...]:
 
 
 def _outlines_of(class_map: ClassMap, kind: SlideClass, um_px: float) -> list[Region]:
-    mask = (class_map == kind).astype(np.uint8)
-    contours, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-    largest = sorted(contours, key=cv2.contourArea, reverse=True)[:MAXIMUM_REGIONS]
+    mask = (class_map == kind).view(np.uint8)
+    if not mask.any():
+        return []
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
+    largest = 1 + np.argsort(-stats[1:, cv2.CC_STAT_AREA], kind="stable")[:MAXIMUM_REGIONS]
     regions = []
-    for contour in largest:
-        if len(contour) >= _LEAST_POINTS:
-            points, area_px = _outline(contour)
-            corners_um = np.round(np.maximum(points, 0) * um_px, 2).tolist()
-            regions.append(
-                Region(
-                    name=kind.key,
-                    area_mm2=round(area_px * um_px**2 / _UM2_PER_MM2, 6),
-                    polygon_um=tuple((x, y) for x, y in corners_um),
-                )
+    for label in largest:
+        left, top, width, height, n_px = (int(value) for value in stats[label])
+        if n_px < _LEAST_PX:
+            break
+        part = labels[top : top + height, left : left + width] == label
+        points, area_px = _outline(part, n_px)
+        corners_um = np.round(np.maximum(points + np.array((left, top)), 0) * um_px, 2).tolist()
+        regions.append(
+            Region(
+                name=kind.key,
+                area_mm2=round(area_px * um_px**2 / _UM2_PER_MM2, 6),
+                polygon_um=tuple((x, y) for x, y in corners_um),
             )
+        )
     return regions
 
 
-def _outline(contour: cv2.typing.MatLike) -> tuple[Points, int]:
-    """Trace the filled region of a contour; give its smooth outline and its area in pixels."""
-    left, top, width, height = cv2.boundingRect(contour)
-    filled = np.zeros((height + 2 * _RIM_PX, width + 2 * _RIM_PX), np.uint8)
-    cv2.drawContours(filled, [contour], -1, 1, cv2.FILLED, offset=(_RIM_PX - left, _RIM_PX - top))
-    area_px = int(np.count_nonzero(filled))
-    finer = int(np.clip(_TRACED_PX // max(width, height), 1, _FINEST))
-    traced = _traced(filled, finer, smooth=finer > 1)
-    if abs(_area(_simplified(traced, area_px)) - area_px) > AREA_TOLERANCE * area_px:
-        traced = _traced(filled, finer, smooth=False)  # so thin that smoothing tears it apart
-    corner_px = np.array((left - _RIM_PX, top - _RIM_PX))
-    return corner_px + _simplified(traced, area_px), area_px
+def _outline(part: Mask, n_px: int) -> tuple[Points, float]:
+    """Outline one connected region of so many pixels; give points and the area inside, in pixels.
+
+    A region that is larger than `_TRACED_PX` is traced on a coarser raster.
+    """
+    coarser = -(-max(part.shape) // _TRACED_PX)
+    found = np.pad(_coarse(part, coarser), _RIM_PX).astype(np.uint8)
+    region = _without_small_holes(found)
+    filled_px = np.count_nonzero(region) - np.count_nonzero(found)
+    area_px = n_px / coarser**2 + filled_px
+    finer = int(np.clip(_TRACED_PX // max(region.shape), 1, _FINEST))
+    points = _simplified(_traced(region, finer, smooth=finer > 1), area_px)
+    if abs(_area(points) - area_px) > AREA_TOLERANCE * area_px:
+        # So thin that smoothing tears it apart.
+        points = _simplified(_traced(region, finer, smooth=False), area_px)
+    return (points - _RIM_PX) * coarser, area_px * coarser**2
 
 
-def _traced(filled: ClassMap, finer: int, *, smooth: bool) -> Points:
-    """Trace the largest outline of a region in parts of a pixel.
+def _coarse(part: Mask, coarser: int) -> Mask:
+    """Give a coarser raster: a pixel is inside where any of the region is, so that it holds."""
+    if coarser == 1:
+        return part
+    rows, columns = (-(-n // coarser) for n in part.shape)
+    whole = np.zeros((rows * coarser, columns * coarser), bool)
+    whole[: part.shape[0], : part.shape[1]] = part
+    blocks = whole.reshape(rows, coarser, columns, coarser)
+    inside: Mask = blocks.any(axis=(1, 3))
+    return inside
+
+
+def _without_small_holes(region: ClassMap) -> ClassMap:
+    """Fill all holes but the few that an outline should go round."""
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(1 - region, connectivity=4)
+    areas = stats[:, cv2.CC_STAT_AREA].copy()
+    areas[[0, labels[0, 0]]] = 0  # the region itself, and all around it
+    large = np.argsort(-areas, kind="stable")[:_MAXIMUM_HOLES]
+    large = large[areas[large] >= max(_LEAST_HOLE * np.count_nonzero(region), _LEAST_HOLE_PX)]
+    outside = np.zeros(len(stats), np.uint8)
+    outside[[labels[0, 0], *large]] = 1
+    outside[labels[region > 0][:1]] = 0
+    return 1 - outside[labels]
+
+
+def _traced(region: ClassMap, finer: int, *, smooth: bool) -> Points:
+    """Trace the outline of a region in parts of a pixel.
 
     The level at which the blurred region is cut is the one that leaves as many parts inside as
     there were before: smoothing neither shrinks nor swells it.
     """
-    fine = cv2.resize(filled, None, fx=finer, fy=finer, interpolation=cv2.INTER_NEAREST)
+    fine = cv2.resize(region, None, fx=finer, fy=finer, interpolation=cv2.INTER_NEAREST)
     if smooth:
         blurred = cv2.GaussianBlur(fine.astype(np.float32), (0, 0), _SMOOTHED_PX * finer)
         n_inside = int(np.count_nonzero(fine))
         level = np.partition(blurred, blurred.size - n_inside, axis=None)[-n_inside]
         fine = (blurred >= level).astype(np.uint8)
-    contours, _ = cv2.findContours(fine, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    contours, _ = cv2.findContours(_slit(fine), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     largest = max(contours, key=cv2.contourArea)
     traced: Points = (largest.reshape(-1, 2) + 0.5) / finer
     return traced
 
 
-def _simplified(outline: Points, area_px: int) -> Points:
+def _slit(region: ClassMap) -> ClassMap:
+    """Cut a narrow way from each hole upwards, so that one outline goes round all of it.
+
+    The way ends at the next hole or outside; that hole has one of its own. So the region stays in
+    one piece.
+    """
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(1 - region, connectivity=4)
+    cut = region.copy()
+    for label in range(1, len(stats)):
+        if label != labels[0, 0]:
+            row = int(stats[label, cv2.CC_STAT_TOP])
+            column = int(np.flatnonzero(labels[row] == label)[0])
+            above = np.flatnonzero(region[:row, column] == 0)[-1]
+            cut[above:row, column - 1 : column + 2] = 0
+    return cut
+
+
+def _simplified(outline: Points, area_px: float) -> Points:
     """Drop points until few enough are left, then move the rest out or in to the true area."""
-    tolerance_px = 0.2
-    points = outline
-    while len(points) > MAXIMUM_POINTS or tolerance_px == 0.2:  # noqa: PLR2004  at least once
-        found = cv2.approxPolyDP(outline.astype(np.float32), tolerance_px, closed=True)
-        points = found.reshape(-1, 2).astype(np.float64)
-        tolerance_px *= 1.5
-    if len(points) < _LEAST_POINTS:
-        points = outline
-    for _ in range(2):
+    points = _thinned(outline, tolerance_px := _UNSEEN_PX)
+    while len(points) > MAXIMUM_POINTS:
+        points = _thinned(outline, tolerance_px := tolerance_px * 1.5)
+    if len(points) < _LEAST_POINTS:  # thinner than the tolerance, and straight
+        points = cv2.boxPoints(cv2.minAreaRect(outline.astype(np.float32))).astype(np.float64)
+    for _ in range(_MOVES):
         points = _moved(points, area_px)
     return points
 
 
-def _moved(points: Points, area_px: int) -> Points:
+def _thinned(outline: Points, tolerance_px: float) -> Points:
+    found = cv2.approxPolyDP(outline.astype(np.float32), tolerance_px, closed=True)
+    return found.reshape(-1, 2).astype(np.float64)
+
+
+def _moved(points: Points, area_px: float) -> Points:
     """Move each point along its normal so far that the polygon gains what it lacks."""
     along = np.roll(points, -1, axis=0) - np.roll(points, 1, axis=0)
     length = np.maximum(np.hypot(along[:, 0], along[:, 1]), 1e-9)

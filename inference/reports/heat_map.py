@@ -74,7 +74,7 @@ def heat_map(
     if not results:
         return None
     um_px = min(result.map_um_px for result in results)
-    maps = _on_one_raster([_read(folder / one.map_file) for one in results], results, um_px)
+    maps = on_one_raster([_read(folder / one.map_file) for one in results], results, um_px)
     build = _parametric if encoding == "parametric" else _fractional
     made = build(maps, findings, headers, naming, um_px)
     content = normalised(made, header=headers[0], dimension_uid=naming.uid("heat/dimensions"))
@@ -91,10 +91,20 @@ def _read(path: Path) -> TileMap:
     return np.asarray(stored)
 
 
-def _on_one_raster(
+def on_one_raster(
     maps: Sequence[TileMap], results: Sequence[TileResult], um_px: float
 ) -> npt.NDArray[np.uint8]:
-    """Give `(rows, columns, maps)`: each pixel takes the tile that its centre lies in."""
+    """Give `(rows, columns, maps)`: each pixel takes the tile that its centre lies in.
+
+    Parameters
+    ----------
+    maps
+        One a result, all with their corner at that of the base matrix.
+    results
+        For the spacing of each.
+    um_px
+        Of the raster: the finest of them.
+    """
     rows = max(round(m.shape[0] * r.map_um_px / um_px) for m, r in zip(maps, results, strict=True))
     columns = max(
         round(m.shape[1] * r.map_um_px / um_px) for m, r in zip(maps, results, strict=True)
@@ -193,7 +203,7 @@ def _description(
         segmented_property_type=Code(*result.code),
         algorithm_type=hd.seg.SegmentAlgorithmTypeValues.AUTOMATIC,
         algorithm_identification=identification(classifier(result, findings)),
-        tracking_uid=naming.uid(f"heat/tracking/{result.model}/{result.name}"),
+        tracking_uid=naming.uid(f"tracking/{result.model}: {result.name}"),
         tracking_id=f"{result.model}: {result.name}"[:64],
     )
 

@@ -8,15 +8,23 @@ from appliance.slides.findings import Findings, ModelUse, TileResult
 from inference.reports import codes
 from inference.reports.equipment import MANUFACTURER
 
+_OURS = "coverslip-"
+
+
+def segmenting(findings: Findings) -> tuple[ModelUse, ...]:
+    """Give those that made the verdict: tissue first, artifacts last, no tile classifiers."""
+    classifying = {result.model for result in findings.tile_results}
+    return tuple(model for model in findings.models if model.name not in classifying)
+
 
 def tissue_model(findings: Findings) -> ModelUse:
     """Give the model that found the tissue."""
-    return _segmenting(findings)[0]
+    return segmenting(findings)[0]
 
 
 def artifact_model(findings: Findings) -> ModelUse:
     """Give the model that found the artifacts."""
-    return _segmenting(findings)[-1]
+    return segmenting(findings)[-1]
 
 
 def model_of(kind: SlideClass, findings: Findings) -> ModelUse:
@@ -36,7 +44,7 @@ def identification(model: ModelUse) -> hd.AlgorithmIdentificationSequence:
         name=model.name,
         family=codes.ARTIFICIAL_INTELLIGENCE,
         version=model.version,
-        source=MANUFACTURER,
+        source=_maker(model),
         parameters={"digest": model.digest},
     )
 
@@ -48,11 +56,10 @@ def algorithm(model: ModelUse, *parameters: str) -> sr.AlgorithmIdentification:
         version=model.version,
         parameters=[f"digest=sha256:{model.digest}", f"um_px={model.um_px:g}", *parameters],
         family=codes.ARTIFICIAL_INTELLIGENCE,
-        manufacturer=MANUFACTURER,
+        manufacturer=_maker(model),
     )
 
 
-def _segmenting(findings: Findings) -> tuple[ModelUse, ...]:
-    """Those that are no tile classifiers: tissue first, artifacts last."""
-    classifying = {result.model for result in findings.tile_results}
-    return tuple(model for model in findings.models if model.name not in classifying)
+def _maker(model: ModelUse) -> str | None:
+    """Name the maker of the models that come with the appliance; of others we know none."""
+    return MANUFACTURER if model.name.startswith(_OURS) else None

@@ -22,7 +22,7 @@ class Naming:
     code_version: str = CODE_VERSION
 
     def uid(self, role: str) -> str:
-        """Derive the UID of one role ("sr", "seg", "tracking/fold/3") as 2.25.<UUID> (RFC 9562).
+        """Derive the UID of one role ("sr", "seg", "tracking/fold 3") as 2.25.<UUID> (RFC 9562).
 
         Version 8 of a UUID is the one whose bits its maker chooses.
         """

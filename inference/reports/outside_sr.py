@@ -11,7 +11,7 @@ list of its own, and gives it new UIDs for the recipient. The content tree:
                 or (87612001, SCT, "Blood")
         NUM     (42798000, SCT, "Area") in mm2
         NUM     (share-of-tissue, 99COVERSLIP) in %
-      CONTAINER (111001, DCM, "Algorithm Name")                  one a model
+      CONTAINER (111001, DCM, "Algorithm Name")                  one a model behind the verdict
         TEXT    (111001, DCM, "Algorithm Name")
         TEXT    (111003, DCM, "Algorithm Version")
 """
@@ -26,6 +26,7 @@ from pydicom.uid import UID, EnhancedSRStorage, ExplicitVRLittleEndian
 from appliance.slides.classes import SlideClass
 from appliance.slides.findings import ArtifactArea, Findings, ModelUse
 from inference.reports import codes
+from inference.reports.models_used import segmenting
 from inference.reports.naming import Naming
 
 CONSTANT_DATE = "19000101"
@@ -39,7 +40,8 @@ def outside_sr(findings: Findings, naming: Naming) -> bytes:
     Parameters
     ----------
     findings
-        Of one slide. Neither its id nor its coordinates nor its sentences go in.
+        Of one slide. Neither its id nor its coordinates nor its sentences go in, and no tile
+        classifier, whose name would tell the organ.
     naming
         For the three UIDs, which release replaces.
     """
@@ -48,7 +50,7 @@ def outside_sr(findings: Findings, naming: Naming) -> bytes:
         _code(codes.QUALITY, codes.VERDICTS[findings.verdict]),
         _number(codes.AREA, findings.tissue_area_mm2, codes.SQUARE_MILLIMETRE),
         *(_artifact(area) for area in findings.artifacts),
-        *(_model(model) for model in findings.models),
+        *(_model(model) for model in segmenting(findings)),
     ]
     root = _container(codes.REPORT_TITLE, items)
     for element in root:

@@ -132,8 +132,8 @@ def _description(
         segmented_property_type=standard,
         algorithm_type=hd.seg.SegmentAlgorithmTypeValues.AUTOMATIC,
         algorithm_identification=identification(model_of(kind, findings)),
-        tracking_uid=naming.uid(f"seg/tracking/{kind.key}"),
-        tracking_id=kind.key,
+        tracking_uid=naming.uid(f"tracking/{kind.look.words}"),
+        tracking_id=kind.look.words,
         display_color=hd.color.CIELabColor.from_rgb(*kind.look.rgb),
     )
     if standard == codes.ARTIFACT:

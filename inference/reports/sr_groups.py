@@ -138,7 +138,8 @@ class Groups:
         return sr.SourceImageForMeasurementGroup(image.SOPClassUID, image.SOPInstanceUID)
 
     def _tracking(self, words: str) -> sr.TrackingIdentifier:
-        return sr.TrackingIdentifier(uid=self.naming.uid(f"sr/tracking/{words}"), identifier=words)
+        """Track a finding; the segment of the same words in the SEG has the same UID."""
+        return sr.TrackingIdentifier(uid=self.naming.uid(f"tracking/{words}"), identifier=words)
 
 
 def limits(rules: VerdictRules) -> list[str]:

@@ -78,11 +78,14 @@ class ArtifactScan:
             for tile, image, answer in zip(tiles, images, answers, strict=True):
                 classes = self._classifier.classes(answer[kept, kept])
                 _put(self.class_map, classes, tile, self._coarsening)
-                looks += self._look(tile, image[kept, kept])
+                looks += self._look(tile, image[kept, kept], classes)
         self._looks.append(looks)
 
-    def _look(self, tile: Tile, pixels: Pixels) -> Look:
-        sharpness, look = look_at(pixels)
+    def _look(self, tile: Tile, pixels: Pixels, classes: ClassMap) -> Look:
+        ink = classes == SlideClass.PEN
+        if self._coarsening > 1:
+            ink = ink.repeat(self._coarsening, axis=0).repeat(self._coarsening, axis=1)
+        sharpness, look = look_at(pixels, ink)
         _put(self.focus, sharpness, tile, CELL_PX)
         return look
 
@@ -126,10 +129,10 @@ class Classifier:
         numpy.ndarray
             `(side // coarsening, side // coarsening)` uint8 of `SlideClass`.
         """
+        probability = np.ascontiguousarray(probability)  # what follows is slow on a cut-out
         if self._coarsening > 1:
             small = probability.shape[0] // self._coarsening
-            whole = np.ascontiguousarray(probability)
-            mean = cv2.resize(whole, (small, small), interpolation=cv2.INTER_AREA)
+            mean = cv2.resize(probability, (small, small), interpolation=cv2.INTER_AREA)
             probability = np.asarray(mean, np.float32)
         winners = probability.argmax(axis=-1).astype(np.uint8)
         weak = np.zeros(winners.shape, bool)

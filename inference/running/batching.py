@@ -44,23 +44,23 @@ class _Request:
 
     def __init__(self, images: Images) -> None:
         self.images = images
-        self.answers: Probabilities | None = None
         self.error: Exception | None = None
         self.ended = threading.Event()
         self.taken = 0
-        self._answered = 0
+        self._parts: list[Probabilities] = []
 
-    def answer(self, start: int, stop: int, found: Probabilities) -> None:
-        """Keep the answers to some images; those of padding around an image are left out."""
-        n, rows, columns, _ = self.images.shape
-        if found.ndim > 2:  # noqa: PLR2004  a map, and no answer a tile
-            found = found[:, :rows, :columns]
-        if self.answers is None:
-            self.answers = np.empty((n, *found.shape[1:]), np.float32)
-        self.answers[start:stop] = found
-        self._answered += stop - start
-        if self._answered == n:
+    def answer(self, found: Probabilities) -> None:
+        """Keep the answers to the next images; those of padding around them are left out."""
+        _, rows, columns, _ = self.images.shape
+        is_map = found.ndim > 2  # noqa: PLR2004  else one answer a tile
+        self._parts.append(found[:, :rows, :columns] if is_map else found)
+        if sum(map(len, self._parts)) == len(self.images):
             self.ended.set()
+
+    @property
+    def answers(self) -> Probabilities:
+        """All answers, in order."""
+        return self._parts[0] if len(self._parts) == 1 else np.concatenate(self._parts)
 
     def fail(self, error: Exception) -> None:
         """End without answers."""
@@ -90,6 +90,8 @@ class Batcher:
         Makes the model for a batch size; called in the batcher's own thread, which alone uses it.
     batch
         Images of a run. Halved, once, when the device's memory is full.
+    check
+        Refuses answers that are none; called in the threads of the workers.
     flush_after_s
         How long a batch that is not full waits for more.
 
@@ -99,8 +101,16 @@ class Batcher:
         What `bind` raises.
     """
 
-    def __init__(self, bind: Bind, *, batch: int, flush_after_s: float = FLUSH_AFTER_S) -> None:
+    def __init__(
+        self,
+        bind: Bind,
+        *,
+        batch: int,
+        check: Callable[[Probabilities], None],
+        flush_after_s: float = FLUSH_AFTER_S,
+    ) -> None:
         self._bind = bind
+        self._check = check
         self._flush_after_s = flush_after_s
         self.batch = batch
         """Images of a run, as it is now."""
@@ -133,9 +143,9 @@ class Batcher:
         request.ended.wait()
         if request.error is not None:
             raise _again(request.error) from request.error
-        if request.answers is None:
-            raise AssertionError("a request ended without answers")
-        return request.answers
+        answers = request.answers
+        self._check(answers)
+        return answers
 
     def close(self) -> None:
         """Judge what waits, then end the thread."""
@@ -223,7 +233,7 @@ class Batcher:
         found = bound.run(first)
         first = 0
         for piece in pieces:
-            piece.request.answer(piece.start, piece.stop, found[first : first + piece.n])
+            piece.request.answer(found[first : first + piece.n])
             first += piece.n
 
 

@@ -15,6 +15,7 @@ from onnxruntime.capi.onnxruntime_inference_collection import (
     OrtValue,
 )
 
+from appliance.errors import DeviceUnavailable, ModelError
 from inference.model.manifest import Model
 from inference.running.engine import (
     GPU,
@@ -22,8 +23,8 @@ from inference.running.engine import (
     OUTPUT,
     Images,
     Probabilities,
-    check_probabilities,
     device_of,
+    may_have_gpu,
     open_session,
     output_shape,
     running,
@@ -32,6 +33,8 @@ from inference.running.watchdog import Watchdog
 
 _WHITE = 255
 _CUDA_DEVICE, _FIRST = "cuda", 0
+_WARM = 3
+"""Runs until cuDNN has chosen its algorithms and CUDA has recorded and repeated the graph."""
 
 
 class BoundSession:
@@ -63,16 +66,27 @@ class BoundSession:
     ) -> None:
         self._model = model
         self._watchdog = watchdog
-        self._session = open_session(model, device, graph=True)
-        self.device = device_of(self._session)
-        """`cpu` or `gpu`: what the session says."""
         shape = (batch, side_px, side_px, 3)
         self._images = np.full(shape, _WHITE, np.uint8)
         self._probability = np.zeros(output_shape(model, shape), np.float32)
-        with running(model, self.device, None):
+        try:
+            self._open(device, graph=True)
+        except (DeviceUnavailable, ModelError):
+            if not may_have_gpu():
+                raise
+            self._open(device, graph=False)  # not every model, and driver, can be recorded
+
+    def _open(self, device: str, *, graph: bool) -> None:
+        self._session = open_session(self._model, device, graph=graph)
+        self.device = device_of(self._session)
+        """`cpu` or `gpu`: what the session says."""
+        with running(self._model, self.device, None):
             self._input = self._buffer(self._images)
             self._output = self._buffer(self._probability)
             self._binding = _bound(self._session, self._input, self._output)
+        if self.device == GPU:
+            for _ in range(_WARM):
+                self.run(len(self._images))
 
     def put(self, first: int, images: Images) -> None:
         """Lay images, `(n, rows, columns, 3)`, into the batch; smaller ones are padded white."""
@@ -93,8 +107,8 @@ class BoundSession:
         Returns
         -------
         numpy.ndarray
-            float32, valid until the next run: `(n, side_px, side_px, classes)`, of a tile
-            classifier `(n, classes)`.
+            float32, not checked yet: `(n, side_px, side_px, classes)`, of a tile classifier
+            `(n, classes)`.
 
         Raises
         ------
@@ -106,10 +120,10 @@ class BoundSession:
                 self._input.update_inplace(self._images)
             # onnxruntime has no types for what takes a binding.
             self._session.run_with_iobinding(self._binding, options)  # type: ignore[no-untyped-call]
-            whole = self._output.numpy() if self.device == GPU else self._probability
-        probability: Probabilities = whole[:n]
-        check_probabilities(self._model, probability)
-        return probability
+            if self.device == GPU:
+                fetched: Probabilities = self._output.numpy()[:n]
+                return fetched
+        return self._probability[:n].copy()
 
     def _buffer(self, array: Images | Probabilities) -> OrtValue:
         """Make the buffer on the device that goes with an array; on the CPU it is the array."""

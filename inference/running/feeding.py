@@ -15,7 +15,15 @@ from inference.model.manifest import ARTIFACT, TILES, TISSUE, Model
 from inference.running import tissue
 from inference.running.batching import Batcher
 from inference.running.binding import BoundSession
-from inference.running.engine import AUTO, CPU, GPU, Runner, Session, may_have_gpu
+from inference.running.engine import (
+    AUTO,
+    CPU,
+    GPU,
+    Runner,
+    Session,
+    check_probabilities,
+    may_have_gpu,
+)
 from inference.running.watchdog import Watchdog
 
 log = logging.getLogger(__name__)
@@ -45,6 +53,10 @@ class Feeding(Protocol):
     def workers(self, cores: int) -> int:
         """How many workers keep so many cores busy."""
 
+    @property
+    def slides(self) -> int:
+        """How many slides at once keep the device busy."""
+
     def close(self) -> None:
         """Let go of the models."""
 
@@ -59,6 +71,7 @@ class OwnSessions:
     """
 
     device = CPU
+    slides = 1
 
     def __init__(self, models: Sequence[Model], watchdog: Watchdog) -> None:
         self._watchdog = watchdog
@@ -109,6 +122,8 @@ class OneQueue:
     ModelError
         A model cannot be loaded.
     """
+
+    slides = 3
 
     def __init__(
         self,
@@ -179,4 +194,8 @@ def _batcher(model: Model, device: str, watchdog: Watchdog, batches: dict[str, i
     def bind(batch: int) -> BoundSession:
         return BoundSession(model, device=device, batch=batch, side_px=side_px, watchdog=watchdog)
 
-    return Batcher(bind, batch=batches[model.task])
+    return Batcher(
+        bind,
+        batch=batches[model.task],
+        check=lambda probability: check_probabilities(model, probability),
+    )

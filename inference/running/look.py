@@ -112,9 +112,11 @@ def look_at(pixels: Pixels, ink: Mask | None = None) -> tuple[Sharpness, Look]:
     if not whole.size:
         return np.full((rows, columns), np.nan, np.float32), nothing()
     density = _DENSITY[whole[::_SAMPLE_PX, ::_SAMPLE_PX]]
-    stained = density.max(axis=2) > _STAINED
-    side = CELL_PX // _SAMPLE_PX
-    tissue = stained.reshape(rows, side, columns, side).mean(axis=(1, 3)) >= _LEAST_STAINED
+    stained = np.maximum(np.maximum(density[..., 0], density[..., 1]), density[..., 2]) > _STAINED
+    share = cv2.resize(
+        stained.astype(np.float32), (columns, rows), interpolation=cv2.INTER_AREA
+    ).reshape(rows, columns)
+    tissue = share >= _LEAST_STAINED
     light = whole[..., 1].astype(np.float32)
     near = _energy(light, _NEAR_PX, (rows, columns))
     far = _energy(light, _FAR_PX, (rows, columns))
@@ -125,7 +127,7 @@ def look_at(pixels: Pixels, ink: Mask | None = None) -> tuple[Sharpness, Look]:
             stained & ~ink[: rows * CELL_PX : _SAMPLE_PX, : columns * CELL_PX : _SAMPLE_PX]
         )
     colours = density[tissue_colour]
-    total = colours.sum(axis=1)
+    total = colours[:, 0] + colours[:, 1] + colours[:, 2]
     measured = (
         *colours.T,
         colours[:, 0] / total,

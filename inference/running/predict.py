@@ -106,6 +106,8 @@ class Predictor:
         self._pool = ThreadPoolExecutor(self._workers, thread_name_prefix="infer")
         self.devices = (feeding.device,) * len(models.everyone)
         """Where the models really run."""
+        self.slides = feeding.slides
+        """How many slides at once keep the device busy."""
 
     @property
     def likeness(self) -> Likeness | None:

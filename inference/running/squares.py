@@ -77,8 +77,9 @@ def squares(grid: TileGrid, wanted: Mask, *, ratio: float, workers: int) -> list
     number = itertools.count()
     waiting = [
         (-len(tiles), next(number), tiles)
-        for block in grid.blocks(side)
-        if (tiles := _wanted(block, grid, wanted))
+        for top in range(0, grid.tile_rows, side)
+        for left in range(0, grid.tile_columns, side)
+        if (tiles := _wanted(wanted, grid, top=top, left=left, side=side))
     ]
     heapq.heapify(waiting)
     left = sum(len(tiles) for _, _, tiles in waiting)
@@ -94,9 +95,12 @@ def squares(grid: TileGrid, wanted: Mask, *, ratio: float, workers: int) -> list
     return found
 
 
-def _wanted(block: Sequence[Tile], grid: TileGrid, wanted: Mask) -> tuple[Tile, ...]:
-    step = grid.step_px
-    return tuple(tile for tile in block if wanted[tile.row // step, tile.column // step])
+def _wanted(wanted: Mask, grid: TileGrid, *, top: int, left: int, side: int) -> tuple[Tile, ...]:
+    """Give the wanted tiles of a square of the grid, row by row."""
+    found = np.argwhere(wanted[top : top + side, left : left + side]) + np.array((top, left))
+    return tuple(
+        Tile(row=row * grid.step_px, column=column * grid.step_px) for row, column in found.tolist()
+    )
 
 
 def _halves(tiles: Sequence[Tile]) -> tuple[tuple[Tile, ...], tuple[Tile, ...]]:

@@ -15,8 +15,9 @@ from inference.running.engine import Runner
 from inference.running.sampling import Sampler
 from inference.running.tiles import TileGrid
 
-BLOCK_PX = 512
-"""Side of the squares that the coarse view is cut into; a multiple of 32."""
+BLOCK_PX = 256
+"""Side of the squares that the coarse view is cut into; a multiple of 32. Larger ones leave the
+core's cache."""
 MARGIN_PX = 32
 SIDE_PX = BLOCK_PX + 2 * MARGIN_PX
 """Side of the largest image that the tissue model is given."""
@@ -24,7 +25,7 @@ _TISSUE = 1
 _STEP = 32
 _DEFAULT_THRESHOLD = 0.5
 _SUBSAMPLES = 8
-"""How many points a side tell how much of a tile is tissue."""
+"""How many points a side tell at most how much of a tile is tissue."""
 Positions = npt.NDArray[np.intp]
 _GLASS_DARKEST = 190
 _GLASS_COLOURFUL = 30
@@ -70,9 +71,10 @@ class TissueView:
 
     def share(self, grid: TileGrid, *, um_px: float) -> npt.NDArray[np.float64]:
         """Give `(tile_rows, tile_columns)`: how much of each tile is tissue, 0 to 1."""
-        k = _SUBSAMPLES
+        side_um = grid.step_px * um_px
+        k = int(np.clip(side_um / self.um_px, 1, _SUBSAMPLES))
         rows, columns = grid.tile_rows, grid.tile_columns
-        fine = self.mask(rows=rows * k, columns=columns * k, um_px=grid.step_px * um_px / k)
+        fine = self.mask(rows=rows * k, columns=columns * k, um_px=side_um / k)
         fine[-(-grid.rows * k // grid.step_px) :] = False  # the last tiles reach beyond the slide
         fine[:, -(-grid.columns * k // grid.step_px) :] = False
         share: npt.NDArray[np.float64] = fine.reshape(rows, k, columns, k).mean(axis=(1, 3))

@@ -5,13 +5,13 @@ import logging
 from functools import partial
 from pathlib import Path
 
-from inference.training import fit, generated, network, scenes, sources
+from inference.training import fit, generated, network, restart, scenes, sources
 
-CHANNELS = (16, 32, 64, 96, 128)
+CHANNELS = (12, 24, 48, 64, 96)
 FINEST = 1
 """Logits of 8 um at 2 um a pixel: half the time of a decoder that goes one stage further up."""
 CLASSES = 8
-CLASS_WEIGHTS = (1.0, 1.3, 2.2, 2.0, 1.8, 1.3, 1.5, 1.5)
+CLASS_WEIGHTS = (1.0, 1.3, 3.0, 3.0, 1.8, 2.0, 1.5, 2.0)
 """Folds and dark spots are few pixels: without their weight a short training never says them."""
 SIDE_PX = 256
 
@@ -21,9 +21,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder that holds SOURCES.md")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--start", type=Path, help="weights.pt of an earlier run to go on from")
-    parser.add_argument("--steps", type=int, default=6000)
-    parser.add_argument("--rate", type=float, default=4e-3, help="highest learning rate")
+    parser.add_argument("--start", type=Path, help="weights.pt or model.onnx to go on from")
+    parser.add_argument("--steps", type=int, default=6500)
+    parser.add_argument("--rate", type=float, default=3e-3, help="highest learning rate")
     parser.add_argument("--seconds", type=float, default=3600.0)
     parser.add_argument("--seed", type=int, default=7)
     arguments = parser.parse_args()
@@ -31,7 +31,7 @@ def main() -> None:
     images = [*sources.load(arguments.data), *generated.load(share=2.5)]
     schedule = fit.Schedule(
         steps=arguments.steps,
-        batch=12,
+        batch=8,
         learning_rate=arguments.rate,
         class_weights=CLASS_WEIGHTS,
         seed=arguments.seed,
@@ -40,9 +40,16 @@ def main() -> None:
     make = partial(scenes.scene, images=images, recipe=scenes.ARTIFACT_RECIPE)
     trained = network.SmallUNet(CHANNELS, CLASSES, finest=FINEST)
     if arguments.start is not None:
-        network.load(trained, arguments.start)
+        _start(trained, arguments.start, make)
     keep = partial(network.save, folder=arguments.out, side_px=SIDE_PX, free_sides=False)
     keep(fit.fit(trained, make, schedule, keep))
+
+
+def _start(trained: network.SmallUNet, start: Path, make: fit.MakeScene) -> None:
+    if start.suffix == ".onnx":
+        restart.from_onnx(trained, start, fit.pixels_of(make, scenes=48, seed=3))
+    else:
+        network.load(trained, start)
 
 
 if __name__ == "__main__":

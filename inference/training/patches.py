@@ -59,3 +59,10 @@ def area_under_curve(labels: npt.NDArray[np.int64], scores: npt.NDArray[np.float
     below = np.searchsorted(negative, positive, "left")
     equal = np.searchsorted(negative, positive, "right") - below
     return float((below + equal / 2).sum() / (len(negative) * len(positive)))
+
+
+def threshold_at(
+    labels: npt.NDArray[np.int64], scores: npt.NDArray[np.float32], *, specificity: float
+) -> float:
+    """Give the score that this part of the patches without tumour stays below."""
+    return float(np.quantile(scores[labels == 0], specificity))

@@ -11,7 +11,7 @@ from appliance.synthetic import artifact_geometry as geometry
 from appliance.synthetic import artifacts
 from appliance.synthetic.artifacts import CLASS_INDEX, Artifact, Fold, OutOfFocus
 from inference.training.sources import IGNORE, Labels, Rgb, TissueImage
-from inference.training.spoilers import Draw, chance, random_artifact
+from inference.training.spoilers import Draw, chance, random_artifact, random_fold
 
 _DARKEST_GLASS = 215
 _LEAST_BLUR_PX = 1.6
@@ -33,8 +33,9 @@ class Recipe:
     `um_px` bounds the nominal pixel size, drawn log-uniformly; `spoiled` is the share of scenes
     with painted artifacts, `bare` that of scenes on bare glass; `paleness` is how much weaker than
     its picture a stain may get; `kinds` are the odds of fold, dark spot, pen, bubble, out of focus,
-    blood and coverslip edge; `enlarged` is the share of pictures of low power, blown up;
-    `only_tissue` labels what lies under artifacts instead of them.
+    blood and coverslip edge; `flaps` is the share of scenes with tissue from elsewhere laid over,
+    `enlarged` that of pictures of low power, blown up; `only_tissue` labels what lies under
+    artifacts instead of them.
     """
 
     side_px: int
@@ -44,19 +45,21 @@ class Recipe:
     bare: float
     paleness: float
     kinds: tuple[float, float, float, float, float, float, float]
+    flaps: float
     enlarged: float
     only_tissue: bool
 
 
 ARTIFACT_RECIPE = Recipe(
-    side_px=224,
+    side_px=192,
     um_px=(1.5, 4.5),
     usual_um_px=(1.7, 2.6),
-    spoiled=0.7,
+    spoiled=0.8,
     bare=0.08,
     paleness=0.25,
-    kinds=(0.34, 0.10, 0.18, 0.10, 0.14, 0.09, 0.05),
-    enlarged=0.12,
+    kinds=(0.24, 0.15, 0.18, 0.15, 0.13, 0.10, 0.05),
+    flaps=0.18,
+    enlarged=0.10,
     only_tissue=False,
 )
 
@@ -69,6 +72,7 @@ TISSUE_RECIPE = Recipe(
     bare=0.22,
     paleness=0.6,
     kinds=(0.14, 0.10, 0.46, 0.11, 0.07, 0.05, 0.07),
+    flaps=0.0,
     enlarged=0.0,
     only_tissue=True,
 )
@@ -81,7 +85,11 @@ def scene(draw: Draw, images: Sequence[TissueImage], recipe: Recipe) -> tuple[Rg
     if chance(draw, recipe.bare):
         rgb, labels = _bare_glass(draw, side=recipe.side_px)
     else:
-        rgb, labels = _crop(draw, images, um_px=um_px, side=recipe.side_px)
+        image = _chosen(draw, images)
+        rgb, labels = _crop(draw, image, um_px=um_px, side=recipe.side_px)
+        if chance(draw, recipe.flaps):
+            over = _crop(draw, image, um_px=um_px, side=recipe.side_px)
+            rgb, labels = _flap(draw, (rgb, labels), over, um_px=um_px)
     if chance(draw, 0.12):
         rgb, labels = _beside(draw, images, rgb, labels, um_px=um_px)
     rgb = _restained(draw, rgb, paleness=recipe.paleness)
@@ -97,11 +105,12 @@ def scene(draw: Draw, images: Sequence[TissueImage], recipe: Recipe) -> tuple[Rg
     return _scanned(draw, rgb), labels
 
 
-def _crop(
-    draw: Draw, images: Sequence[TissueImage], *, um_px: float, side: int
-) -> tuple[Rgb, Labels]:
+def _chosen(draw: Draw, images: Sequence[TissueImage]) -> TissueImage:
     weights = np.array([image.share for image in images])
-    image = images[draw.choice(len(images), p=weights / weights.sum())]
+    return images[int(draw.choice(len(images), p=weights / weights.sum()))]
+
+
+def _crop(draw: Draw, image: TissueImage, *, um_px: float, side: int) -> tuple[Rgb, Labels]:
     native = max(8, round(side * um_px / image.um_px))
     rows, columns = image.labels.shape
     pad_row, pad_column = max(0, native - rows), max(0, native - columns)
@@ -140,11 +149,29 @@ def _beside(
     if chance(draw, 0.85):
         rgb[:, :seam], labels[:, :seam] = 255, 0
     else:
-        other, other_labels = _crop(draw, images, um_px=um_px, side=side)
+        other, other_labels = _crop(draw, _chosen(draw, images), um_px=um_px, side=side)
         rgb[:, :seam], labels[:, :seam] = other[:, :seam], other_labels[:, :seam]
     if chance(draw, 0.5):
         return np.ascontiguousarray(rgb.transpose(1, 0, 2)), np.ascontiguousarray(labels.T)
     return rgb, labels
+
+
+def _flap(
+    draw: Draw, below: tuple[Rgb, Labels], over: tuple[Rgb, Labels], *, um_px: float
+) -> tuple[Rgb, Labels]:
+    """Fold tissue of another part of the picture over this one: its optical densities are added."""
+    rgb, labels = below
+    fold = random_fold(draw, extent_um=labels.shape[0] * um_px)
+    creased, classes = artifacts.paint(rgb, [replace(fold, layers=0.0)], um_px=um_px)
+    inside = ((classes > 0) & (labels == 1)).astype(np.float32)
+    cover = np.asarray(cv2.GaussianBlur(inside, (0, 0), draw.uniform(0.4, 1.2)), np.float32)
+    soft = cv2.GaussianBlur(over[0], (0, 0), max(0.3, fold.soft_um / um_px)).astype(np.float32)
+    light = np.clip(soft / (255 * geometry.GLASS), 0.02, 1)
+    laid = geometry.to_rgb(creased * np.power(light, (fold.layers * cover)[..., None]))
+    fold_here = (inside > 0) & (labels == 1)
+    unseen = fold_here & ~_changed(rgb, laid, um_px=um_px)
+    labels = np.where(fold_here, np.where(unseen, IGNORE, CLASS_INDEX[Fold]), labels)
+    return laid, labels.astype(np.uint8)
 
 
 def _restained(draw: Draw, rgb: Rgb, *, paleness: float) -> Rgb:
@@ -229,7 +256,7 @@ def _spoiled(
 ) -> tuple[Rgb, Labels]:
     """Paint one to three artifacts and write their classes into the labels."""
     clean = labels.copy()
-    tissue = (clean == 1).astype(np.uint8)
+    tissue = ((clean == 1) | (clean == CLASS_INDEX[Fold])).astype(np.uint8)
     count = 1 + int(chance(draw, 0.35)) + int(chance(draw, 0.15))
     extent_um = labels.shape[0] * um_px
     chosen = [random_artifact(draw, recipe.kinds, extent_um=extent_um) for _ in range(count)]

@@ -27,6 +27,12 @@ def random_artifact(draw: Draw, odds: tuple[float, ...], *, extent_um: float) ->
     return makers[int(draw.choice(len(makers), p=odds))](draw, centre, seed)
 
 
+def random_fold(draw: Draw, *, extent_um: float) -> Fold:
+    """Draw a fold that touches a square of `extent_um` at the origin."""
+    centre = (float(draw.uniform(0, extent_um)), float(draw.uniform(0, extent_um)))
+    return _fold(draw, centre, int(draw.integers(2**31)))
+
+
 def _dark_spot(draw: Draw, centre: Point, seed: int) -> Artifact:
     red, green, blue = draw.uniform(0.03, 0.25) * draw.uniform(0.7, 1.3, 3)
     return artifacts.DarkSpot(
@@ -66,7 +72,7 @@ def _between(draw: Draw, low: float, high: float) -> float:
     return float(np.exp(draw.uniform(np.log(low), np.log(high))))
 
 
-def _fold(draw: Draw, centre: Point, seed: int) -> Artifact:
+def _fold(draw: Draw, centre: Point, seed: int) -> Fold:
     angle, half = draw.uniform(0, np.pi), _between(draw, 90, 900)
     dy, dx = half * np.sin(angle), half * np.cos(angle)
     return Fold(

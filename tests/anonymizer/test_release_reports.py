@@ -59,7 +59,7 @@ def full_findings(slide_id, revision=1):
     )
 
 
-def walk(line, slide_id, *, number=1, patient=1, revision=1):
+def walk(line, slide_id, *, number=1, patient=1, revision=1, settings=EVERYTHING):
     """Walk a slide through the real report stage and release it."""
     line.bring(
         slide_id,
@@ -67,7 +67,7 @@ def walk(line, slide_id, *, number=1, patient=1, revision=1):
         patient=patient,
         findings=full_findings(slide_id, revision),
         maps=MAPS,
-        report_with=report_handler(VerdictRules(), EVERYTHING),
+        report_with=report_handler(VerdictRules(), settings),
     )
     assert line.work()
     assert line.status(slide_id).state is not State.ASIDE, line.status(slide_id).error
@@ -81,7 +81,7 @@ def sent(line):
 
 @pytest.fixture(scope="module")
 def line(tmp_path_factory):
-    """A slide, its rescan, and a late object for the rescan, all released."""
+    """A slide, its rescan, a late object for the rescan, and another slide, all released."""
     line = Line(tmp_path_factory.mktemp("line"), [PACS])
     walk(line, "slide-a")
     line.journal.add_slide("slide-b", scanner="s", last_byte_at=2.0, supersedes="slide-a")
@@ -89,6 +89,7 @@ def line(tmp_path_factory):
     line.journal.new_revision("slide-b", actor="node", last_byte_at=3.0)
     line.journal.operate("resume", "slide-b", operator="anna")
     walk(line, "slide-b", revision=2)
+    walk(line, "slide-c", number=2, patient=2, settings=Report(heat_map="parametric"))
     yield line
     line.close()
 
@@ -118,6 +119,14 @@ def test_products_keep_their_uids_and_compressed_pixels_stay_as_they_are(line):
     np.testing.assert_array_equal(label_map.pixel_array, dcmread(written / "seg.dcm").pixel_array)
 
 
+def test_a_parametric_map_goes_with_its_values(line):
+    parcel = sent(line)[3]
+    assert parcel.keys() == {"sr.dcm", "seg.dcm", "heat_map.dcm"}
+    assert parcel["heat_map.dcm"].PatientID == original_slide(2, patient=2).PatientID
+    values = np.frombuffer(parcel["heat_map.dcm"].FloatPixelData, np.float32)
+    assert values.max() == pytest.approx(199 / 254)
+
+
 def test_the_page_itself_names_nobody(line):
     page = sent(line)[0]["one_pager.dcm"]
     assert CANARY in str(page.PatientName)
@@ -136,13 +145,13 @@ def place_of(report):
 
 
 def test_a_rescan_names_the_report_that_it_supersedes_as_the_pacs_has_it(line):
-    first, rescan, _ = (parcel["sr.dcm"] for parcel in sent(line))
+    first, rescan, *_ = (parcel["sr.dcm"] for parcel in sent(line))
     assert "PredecessorDocumentsSequence" not in first
     assert predecessor_of(rescan) == place_of(first)
 
 
 def test_a_new_revision_names_the_report_of_the_one_before(line):
-    _, rescan, revised = (parcel["sr.dcm"] for parcel in sent(line))
+    _, rescan, revised, _ = (parcel["sr.dcm"] for parcel in sent(line))
     assert predecessor_of(revised) == place_of(rescan)
 
 

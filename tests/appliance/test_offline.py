@@ -59,7 +59,7 @@ def test_files_of_one_container_are_one_slide_wherever_they_lie(
     other_container(bare_slide, source / "b")
     (source / "slide.svs").write_bytes(b"II*\0 no DICOM")
     (source / "notes.txt").write_text("no slide")
-    (source / "torn.dcm").write_bytes(bytes(128) + b"DICM" + b"\x08\x00\x16\x00UI\xff\xff1")
+    (source / "torn.dcm").write_bytes(bytes(128) + b"DICM torn")
     found = find_slides(source)
     assert [slide.vendor for slide in found.slides] == [False, False, True]
     assert {file.name for file in found.slides[0].files} >= {"volume-0.dcm", "far.dcm"}

@@ -11,12 +11,13 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pytest
+from onnxruntime.capi.onnxruntime_inference_collection import InferenceSession
 
 from appliance.errors import DeviceUnavailable, ModelError
 from inference.model.bundle import Models
 from inference.model.manifest import ARTIFACT, TILES, TISSUE, Model
 from inference.running import engine, feeding
-from inference.running.batching import Batcher
+from inference.running.batching import Batcher, Bind
 from inference.running.binding import BoundSession
 from inference.running.engine import DeviceMemoryFull
 from inference.running.feeding import OneQueue
@@ -66,6 +67,25 @@ def test_a_smaller_image_is_padded_white(models: Models, watchdog: Watchdog) -> 
     np.testing.assert_allclose(session.run(1), plain, atol=1e-5)
 
 
+def test_a_model_that_cuda_cannot_record_runs_without_that(
+    models: Models, watchdog: Watchdog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[bool] = []
+
+    def opened(model: Model, device: str, *, graph: bool) -> InferenceSession:
+        tried.append(graph)
+        if graph:
+            raise DeviceUnavailable("The GPU was lost or refused the work.")
+        return engine.open_session(model, device)
+
+    monkeypatch.setattr("inference.running.binding.open_session", opened)
+    monkeypatch.setattr("inference.running.binding.may_have_gpu", lambda: True)
+    session = bound(models.artifact, watchdog, 1, 256)
+    session.put(0, noise(1, 256, 256, 3))
+    assert session.run(1).shape == (1, 256, 256, len(models.artifact.classes))
+    assert tried == [True, False]
+
+
 class FakeDevice:
     """A device with room for so many images; it says of each image its first pixel."""
 
@@ -86,13 +106,18 @@ class FakeDevice:
         return self._images[:n, 0, 0, :1].astype(np.float32)
 
 
+def fed(bind: Bind, *, flush_after_s: float = 0.004) -> Batcher:
+    """Give a queue before a device for eight images that may say anything."""
+    return Batcher(bind, batch=8, check=lambda _: None, flush_after_s=flush_after_s)
+
+
 def numbered(first: int, n: int) -> Images:
     return np.repeat(np.arange(first, first + n, dtype=np.uint8), 12).reshape(n, 2, 2, 3)
 
 
 def test_tiles_of_several_workers_share_a_batch_and_come_back_to_each() -> None:
     ran: list[int] = []
-    batcher = Batcher(lambda batch: FakeDevice(batch, 99, ran), batch=8, flush_after_s=30.0)
+    batcher = fed(lambda batch: FakeDevice(batch, 99, ran), flush_after_s=30.0)
     with ThreadPoolExecutor(6) as pool:
         asked = [pool.submit(batcher.run, numbered(10 * k, 4)) for k in range(6)]
         answers = [one.result(timeout=20) for one in asked]
@@ -104,7 +129,7 @@ def test_tiles_of_several_workers_share_a_batch_and_come_back_to_each() -> None:
 
 def test_a_request_larger_than_a_batch_is_cut() -> None:
     ran: list[int] = []
-    batcher = Batcher(lambda batch: FakeDevice(batch, 99, ran), batch=8)
+    batcher = fed(lambda batch: FakeDevice(batch, 99, ran))
     answer = batcher.run(numbered(0, 21))
     batcher.close()
     np.testing.assert_array_equal(answer[:, 0], np.arange(21))
@@ -113,7 +138,7 @@ def test_a_request_larger_than_a_batch_is_cut() -> None:
 
 def test_a_full_device_halves_the_batch_and_loses_nothing() -> None:
     ran: list[int] = []
-    batcher = Batcher(lambda batch: FakeDevice(batch, 4, ran), batch=8)
+    batcher = fed(lambda batch: FakeDevice(batch, 4, ran))
     answer = batcher.run(numbered(0, 11))
     assert batcher.batch == 4
     batcher.close()
@@ -122,7 +147,7 @@ def test_a_full_device_halves_the_batch_and_loses_nothing() -> None:
 
 
 def test_a_device_that_is_full_again_puts_the_slide_back_on_the_line() -> None:
-    batcher = Batcher(lambda batch: FakeDevice(batch, 3, []), batch=8)
+    batcher = fed(lambda batch: FakeDevice(batch, 3, []))
     with pytest.raises(DeviceUnavailable, match="full"):
         batcher.run(numbered(0, 8))
     with pytest.raises(DeviceUnavailable, match="with half a batch, too"):
@@ -136,7 +161,7 @@ def test_a_device_too_small_to_start_with_is_halved_at_the_start() -> None:
             raise DeviceMemoryFull("The memory of the GPU is full.")
         return FakeDevice(batch, 4, [])
 
-    batcher = Batcher(bind, batch=8)
+    batcher = fed(bind)
     assert len(batcher.run(numbered(0, 5))) == 5
     batcher.close()
 
@@ -146,12 +171,13 @@ def test_an_error_reaches_all_who_wait_and_the_queue_goes_on(
 ) -> None:
     n_classes = len(models.artifact.classes)
     model = instead(models.artifact, says([2 / n_classes] * n_classes))
-    batcher = Batcher(lambda batch: bound(model, watchdog, batch, 32), batch=4)
+    queues = OneQueue([model], device="cpu", watchdog=watchdog, batches={ARTIFACT: 4})
+    batcher = queues.runner(model)
     ask = threading.Barrier(2)
 
     def run() -> None:
         ask.wait(timeout=20)
-        batcher.run(noise(2, 32, 32, 3))
+        batcher.run(noise(2, 256, 256, 3))
 
     with ThreadPoolExecutor(2) as pool:
         for one in [pool.submit(run), pool.submit(run)]:
@@ -159,7 +185,7 @@ def test_an_error_reaches_all_who_wait_and_the_queue_goes_on(
                 one.result(timeout=20)
     batcher.close()
     with pytest.raises(DeviceUnavailable, match="closed"):
-        batcher.run(noise(2, 32, 32, 3))
+        batcher.run(noise(2, 256, 256, 3))
 
 
 def test_a_model_that_cannot_be_loaded_is_told_at_once(models: Models, watchdog: Watchdog) -> None:

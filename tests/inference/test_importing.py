@@ -1,17 +1,20 @@
 """A model of somebody else's becomes a model folder that gives the same numbers, or is refused."""
 
 import argparse
+import contextlib
 import sys
+import tempfile
 import tomllib
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from appliance.errors import ConfigError, ModelError
@@ -23,9 +26,12 @@ from inference.importing.questions import QUESTIONS, add_flags, answered
 from inference.model import bundle
 from inference.model.manifest import Model, load_model
 from inference.running.engine import CPU, Session
+from inference.running.predict import Predictor
 from tests.inference import brought_models as brought
+from tests.inference.conftest import open_folder, quiet
 
 NORMAL, TUMOUR = "normal=SCT:17621005:Normal", "tumour=SCT:108369006:Neoplasm"
+H_AND_E = "SCT:104210008:Hematoxylin and eosin stain method"
 MEAN, STD = (0.7, 0.5, 0.6), (0.2, 0.25, 0.3)
 FLAGS = {
     "--name": "brought",
@@ -175,7 +181,7 @@ def test_what_cannot_run_is_refused_in_one_sentence(
 def test_as_many_classes_must_be_named_as_the_model_tells_apart(
     bring: Callable[..., Model],
 ) -> None:
-    with pytest.raises(ModelError, match="gives 2 numbers, and 3 classes"):
+    with pytest.raises(ModelError, match="gives 2 numbers where 3 classes need 3"):
         bring(brought.classifier(), classes=(NORMAL, TUMOUR, "third=99TEST:3:Third"))
 
 
@@ -191,6 +197,45 @@ def test_an_example_tells_the_order_of_the_colours(
     with pytest.raises(ModelError, match="something stated is not so"):
         bring(brought.classifier(), *example, mean="2,0,0")
     assert bring(brought.classifier(), *example).name == "brought"
+
+
+@settings(max_examples=60)
+@given(st.data())
+def test_a_damaged_file_is_refused_in_our_words_or_runs(data: st.DataObject) -> None:
+    content = bytearray(brought.classifier())
+    for _ in range(data.draw(st.integers(1, 3))):
+        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    with tempfile.TemporaryDirectory() as folder:
+        source, target = Path(folder) / "theirs", Path(folder) / "ours"
+        source.write_bytes(content)
+        words = [word for item in FLAGS.items() for word in item]
+        with contextlib.suppress(ModelError):
+            coverslip(
+                *("models", "import", source, target, *words), "--class", NORMAL, "--class", TUMOUR
+            )
+        if target.exists():
+            load_model(target)
+
+
+def test_it_runs_on_the_slides_that_it_names_and_is_named_on_those_that_it_does_not(
+    bring: Callable[..., Model], slide: Path, models: bundle.Models, tmp_path: Path
+) -> None:
+    colon = bring(
+        brought.classifier(), "--body-site", "SCT:60184004:Sigmoid colon", "--stain", H_AND_E
+    )
+    (tmp_path / "ours").rename(tmp_path / "colon")
+    nodes = bring(brought.classifier(), "--body-site", "SCT:59441001:Lymph node", name="nodes")
+    everyone = replace(models, classifiers=(colon, nodes))
+    predictor = Predictor(everyone, device="cpu", workers=2)
+    try:
+        with open_folder(slide) as reader:
+            found = predictor.predict(reader, quiet)
+    finally:
+        predictor.close()
+    assert [(use.name, use.digest) for use in found.models[2:]] == [("brought", colon.digest)]
+    (sentence,) = [words for words in found.warnings if "was not run" in words]
+    assert "nodes" in sentence
+    assert {one.name for one in found.tile_maps} == {"tumour"}
 
 
 def archive(path: Path, *names: str) -> bytes:

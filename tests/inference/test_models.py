@@ -12,7 +12,9 @@ from appliance.synthetic import artifacts
 from inference.model.manifest import load_model
 from inference.running.engine import CPU, Session
 from inference.training import generated, heldout, outlined, scenes
-from inference.training.evaluate import Network, Overlap
+from inference.training.exported import Network
+from inference.training.overlaps import Overlap, pooled
+from inference.training.sources import IGNORE
 
 MODELS = Path(__file__).parents[2] / "inference" / "models"
 each_model = pytest.mark.parametrize(("name", "classes"), [("tissue", 2), ("artifact", 7)])
@@ -129,13 +131,12 @@ def test_a_painted_artifact_is_found(
 def test_generated_tissue_is_told_from_glass(tissue_network: Network) -> None:
     draw = np.random.default_rng(5)
     images = generated.load(share=1.0, pictures=2, seed=710)
-    overlap = Overlap()
+    overlaps = []
     for _ in range(12):
         rgb, labels = scenes.scene(draw, images, scenes.TISSUE_RECIPE)
-        overlap.add(tissue_network.tissue(rgb), labels == 1)
-    iou, _, recall = (figure.value for figure in overlap.figures("", 12, ""))
-    assert iou > 0.75
-    assert recall > 0.85
+        overlaps.append(Overlap.of(tissue_network.tissue(rgb), labels == 1))
+    assert pooled(overlaps).iou > 0.75
+    assert pooled(overlaps).recall > 0.85
 
 
 def test_real_black_pen_is_found(shared_data: Path, artifact_network: Network) -> None:
@@ -156,19 +157,21 @@ def test_real_tissue_raises_no_alarm(shared_data: Path, artifact_network: Networ
 def test_the_real_section_outlined_by_hand_is_found(
     shared_data: Path, tissue_network: Network
 ) -> None:
-    example = outlined.by_hand(shared_data)
-    guess, truth = tissue_network.tissue(example.rgb), example.truth == 1
-    assert (guess & truth).sum() / (guess | truth).sum() > 0.85
+    named = {section.name: section for section in outlined.sections(shared_data)}
+    section = named["histoqc_pen_red"]
+    guess, truth = tissue_network.tissue(section.rgb), section.truth == 1
+    assert Overlap.of(guess & (section.truth != IGNORE), truth).iou > 0.85
 
 
 @pytest.mark.parametrize(("kind", "judged"), [("blur", 6), ("fold", 2)])
 def test_the_manifest_tells_the_truth_about_real_images(
     kind: str, judged: int, shared_data: Path, artifact_network: Network
 ) -> None:
-    overlap = Overlap()
-    for example in heldout.wsi_qa(shared_data, kind):
-        overlap.add(artifact_network.tiled(example.rgb) == judged, example.truth == judged)
-    iou = next(overlap.figures("", 5, "")).value
+    overlaps = [
+        Overlap.of(artifact_network.tiled(example.rgb) == judged, example.truth == judged)
+        for example in heldout.wsi_qa(shared_data, kind)
+    ]
+    iou = pooled(overlaps).iou
     promised = {
         row.value
         for row in load_model(MODELS / "artifact").accuracy

@@ -14,24 +14,7 @@ from appliance.slides.classes import SlideClass
 from appliance.synthetic.truth import PlantedTruth
 from inference.model.bundle import Models
 from inference.running.predict import Predictor
-from inference.running.sampling import Sampler
 from tests.inference.conftest import Analysed, open_folder, quiet
-
-
-def test_the_level_at_or_just_above_the_models_resolution_is_read(slide: Path) -> None:
-    with open_folder(slide) as reader:
-        assert Sampler(reader, 2.0).ratio == 1.0
-        assert Sampler(reader, 4.0).ratio == 2.0
-        assert Sampler(reader, 0.1).coarser
-        assert Sampler(reader, 0.1).um_px == 0.5
-
-
-def test_a_sample_is_the_mean_of_the_pixels_it_covers(slide: Path) -> None:
-    with open_folder(slide) as reader:
-        half = Sampler(reader, 1.0).region(1000, 1200, 64, 64)
-        full = reader.region(0, 2000, 2400, 128, 128)
-    mean = full.reshape(64, 2, 64, 2, 3).mean(axis=(1, 3))
-    assert np.abs(half - mean).max() <= 1
 
 
 def test_the_workers_number_changes_nothing(slide: Path, models: Models) -> None:

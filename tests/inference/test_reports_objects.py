@@ -20,8 +20,11 @@ from appliance.slides.findings import FOCUS_MAP_PNG, Findings, ModelUse, Region,
 from appliance.slides.reader import SlideReader
 from dicom_node.send.sender import dicom_files, send
 from inference.reports import codes
+from inference.reports.heat_map import on_one_raster
+from inference.reports.naming import Naming
 from inference.reports.objects import written
 from inference.reports.one_pager import one_pager
+from inference.reports.outside_sr import outside_sr
 from inference.stage import read_class_map
 from tests.dicom_node.pacs import endpoint_at
 from tests.inference.conftest import CANARY, SLIDE_ID, Analysed, open_folder, quiet
@@ -145,6 +148,15 @@ def test_dciodvfy_finds_no_error(
     assert [line for line in lines if not any(known in line for known in EXPLAINED)] == [iod]
 
 
+def test_dciodvfy_is_older_than_label_maps(full: Full, require_tool: Callable[[str], str]) -> None:
+    command = [require_tool("dciodvfy"), str(full.folder / "compact" / "seg.dcm")]
+    lines = subprocess.run(command, capture_output=True, text=True, check=False).stderr.splitlines()
+    left = {line for line in lines if not any(known in line for known in EXPLAINED)}
+    unknown, numbered = sorted(left)
+    assert unknown == "Error - Information Object Not found"
+    assert numbered.startswith("Error - SegmentNumber not monotonically increasing from one")
+
+
 def test_dcmtk_reads_every_object(full: Full, require_tool: Callable[[str], str]) -> None:
     for path in sorted(full.folder.rglob("*.dcm")):
         command = [require_tool("dcm2xml"), str(path)]
@@ -220,6 +232,14 @@ def test_the_sr_measures_sharpness_and_unlikeness(full: Full) -> None:
         "share-blurred": 0.0,
         "unlikeness": pytest.approx(0.4),
     }
+
+
+def test_the_sr_and_the_segments_track_the_same_finding(full: Full) -> None:
+    segments = pydicom.dcmread(full.folder / "seg.dcm", stop_before_pixels=True).SegmentSequence
+    artifacts = [one for one in segments if one.SegmentLabel != "Clean tissue"]
+    assert artifacts
+    for segment in artifacts:
+        assert group(full, segment.TrackingID).tracking_uid == segment.TrackingUID
 
 
 def test_blood_is_a_body_substance_with_its_own_code(full: Full) -> None:
@@ -362,14 +382,17 @@ def test_the_page_stays_one_page_with_many_warnings(full: Full) -> None:
 def test_orthanc_files_all_objects_in_one_study_and_renders_them(
     full: Full, tmp_path: Path, require_tool: Callable[[str], str]
 ) -> None:
-    wanted = {"sr.dcm", "seg.dcm", "ann.dcm", "heat_map.dcm", "one_pager.dcm"}
+    wanted = {"sr.dcm", "seg.dcm", "ann.dcm", "heat_map.dcm", "one_pager.dcm", "label_map.dcm"}
+    # The label map is the same slide's under another setting, so a series and UID of its own.
+    (full.folder / "label_map.dcm").write_bytes((full.folder / "compact/seg.dcm").read_bytes())
     sent = {
         pydicom.dcmread(path, stop_before_pixels=True).SOPInstanceUID: path
         for path in full.folder.iterdir()
         if path.name in wanted
     }
     outgoing = [one for one in dicom_files(full.folder) if one.path in sent.values()]
-    with running_orthanc(require_tool("Orthanc"), tmp_path / "pacs", "PACS") as orthanc:
+    newer = {"UnknownSopClassAccepted": True}  # Debian's DCMTK does not know label maps yet
+    with running_orthanc(require_tool("Orthanc"), tmp_path / "pacs", "PACS", newer) as orthanc:
         send(outgoing, endpoint_at(orthanc.dicom_port))
         (study,) = orthanc.get("/studies")
         filed = {
@@ -385,6 +408,32 @@ def test_orthanc_files_all_objects_in_one_study_and_renders_them(
     assert document.startswith(b"%PDF")
     with Image.open(BytesIO(rendered)) as frame:
         assert np.asarray(frame.convert("L")).max() > 0
+
+
+def test_the_outside_report_does_not_tell_which_classifier_was_chosen(full: Full) -> None:
+    naming = Naming(slide_id="x", revision=1, model_digests=(), settings_digest="")
+    content = outside_sr(full.findings, naming)
+    assert b"metastasis" not in content
+    assert full.findings.models[0].name.encode() in content
+
+
+def test_classifiers_with_other_tiles_share_the_finest_raster() -> None:
+    fine, coarse = np.arange(1, 13, dtype=np.uint8).reshape(3, 4), np.array([[100, 200]], np.uint8)
+    one = TileResult(
+        model="a",
+        name="a",
+        code=("1", "SCT", "A"),
+        threshold=0.5,
+        area_mm2=0,
+        share_of_tissue=0,
+        highest=0,
+        map_file="a.png",
+        map_um_px=50.0,
+    )
+    stacked = on_one_raster([fine, coarse], [one, replace(one, map_um_px=100.0)], 50.0)
+    np.testing.assert_array_equal(stacked[..., 0], fine)
+    expected = [[100, 100, 200, 200], [100, 100, 200, 200], [0, 0, 0, 0]]
+    np.testing.assert_array_equal(stacked[..., 1], expected)
 
 
 def test_a_later_report_names_its_predecessor(full: Full, analysed: Analysed) -> None:
