@@ -6,7 +6,7 @@
     - PeerUnavailable · StorageFull · DeviceUnavailable · LeaseLost
   x RejectedError           set aside; a person decides
     - InvalidInstance · ConflictingInstance · IncompleteSlide · IdentityDoubt
-    - UnsuitableSlide (of these: UnreadableEncoding · DamagedImage)
+    - UnsuitableSlide (of these: UnreadableEncoding · UnfitScan · DamagedImage)
     - ModelError · PolicyRefused · DeliveryRefused · RepeatedFailure
   x ForbiddenAction         an operator may not do this, or it makes no sense now
 
@@ -105,7 +105,7 @@ class IdentityDoubt(RejectedError):
 
 
 class UnsuitableSlide(RejectedError):
-    """The slide cannot be judged: no tissue, no pixel spacing, unreadable frames."""
+    """The slide cannot be judged."""
 
     code = "unsuitable-slide"
     next_step = "Look at the glass slide, clean it and scan it again."
@@ -117,6 +117,16 @@ class UnreadableEncoding(UnsuitableSlide):
     code = "unreadable-encoding"
     next_step = (
         "The glass is not the matter: set the scanner to store JPEG or JPEG 2000, "
+        "then send the slide again."
+    )
+
+
+class UnfitScan(UnsuitableSlide):
+    """The images can be read and not be judged: no VOLUME image, no spacing, no colours."""
+
+    code = "unfit-scan"
+    next_step = (
+        "The glass is not the matter: check what the scanner is set to write, "
         "then send the slide again."
     )
 

@@ -31,7 +31,7 @@ from tests.line.appliance_site import LEASE_S, ApplianceSite, wait_for
 QUICK = bool(os.environ.get("QUICK"))
 TISSUE_MM2 = 8.0 if QUICK else 150.0
 ALONE, TOGETHER = (2, 3) if QUICK else (10, 6)
-QUALITY = 80
+QUALITY = 75
 UM_PX = 0.25
 AIM_VERDICT_S, AIM_SLIDES_H = 60.0, 200.0
 SCANNER_SLIDES_H = (20, 31)

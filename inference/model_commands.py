@@ -108,10 +108,12 @@ def _check(arguments: argparse.Namespace) -> int:
     from appliance.settings import load
     from inference.model import bundle
     from inference.running import engine
+    from inference.running.watchdog import Watchdog
 
     settings = load(arguments.settings)
+    watchdog = Watchdog(settings.inference.model_limit_s)
     for model in bundle.configured_models(settings.inference).everyone:
-        session = engine.Session(model, device=settings.inference.device)
+        session = engine.Session(model, device=settings.inference.device, watchdog=watchdog)
         session.run(engine.blank(model.tile_px))
         print(f"{model.name} {model.version}: good, runs on the {session.device}")
     return 0

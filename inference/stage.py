@@ -7,30 +7,25 @@ import json
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import cast
 
 import cv2
-import numpy as np
 from pydicom import Dataset, dcmread
 from pydicom.errors import InvalidDicomError
 
-from appliance.errors import RejectedError, UnsuitableSlide
+from appliance.errors import RejectedError, UnfitScan
 from appliance.line import Outcome, Stage
 from appliance.settings import Report, VerdictRules
-from appliance.slides.classes import ClassMap, SlideClass
-from appliance.slides.findings import CLASS_MAP_PNG, FINDINGS_JSON, Findings, read_findings
+from appliance.slides.findings import FINDINGS_JSON, Findings, read_findings
 from appliance.slides.reader import SlideReader, open_slide
 from appliance.storage import storage_errors
 from appliance.worker import Handler, Work
 from inference.judging.judged import judged
+from inference.judging.stored import check_fit, read_class_map
 from inference.reports.objects import SR_DCM, written
 from inference.running.predict import Predictor, Progress
 
 SUMMARY_JSON, SPEED_JSON = "summary.json", "speed.json"
 AS_SHIPPED = Report()
-_SAME_SCALE = 1e-6
-_ROUNDED_PX = 2.0
-"""The map is rounded up to whole pixels, twice where it was made coarser."""
 
 Clock = Callable[[], float]
 
@@ -129,7 +124,7 @@ def find(
         See `Session.run`.
     """
     if not reader.is_colour:
-        raise UnsuitableSlide(
+        raise UnfitScan(
             "The slide is a grey or fluorescence scan, and the models judge only colour scans."
         )
     started = clock()
@@ -196,50 +191,6 @@ def write_report(
             json.dumps(summary, indent=1, sort_keys=True) + "\n", encoding="utf-8"
         )
     return findings
-
-
-def check_fit(findings: Findings, reader: SlideReader) -> None:
-    """See that findings were measured on the slide that is open.
-
-    Raises
-    ------
-    RejectedError
-        Their geometry is not that of the slide.
-    """
-    base = reader.levels[0]
-    scale = base.um_px / findings.class_map_um_px
-    same = (findings.base_rows, findings.base_columns) == (base.rows, base.columns)
-    near = (
-        abs(findings.base_um_px / base.um_px - 1) < _SAME_SCALE
-        and abs(findings.rows - base.rows * scale) <= _ROUNDED_PX
-        and abs(findings.columns - base.columns * scale) <= _ROUNDED_PX
-    )
-    if not (same and near):
-        raise RejectedError("The findings do not fit the slide; let inference run again.")
-
-
-def read_class_map(folder: Path, findings: Findings) -> ClassMap:
-    """Read the class map that belongs to some findings.
-
-    Returns
-    -------
-    numpy.ndarray
-        `(rows, columns)` uint8 of `SlideClass`.
-
-    Raises
-    ------
-    RejectedError
-        It is missing or does not fit the findings.
-    """
-    try:
-        stored = np.frombuffer((folder / CLASS_MAP_PNG).read_bytes(), np.uint8)
-        class_map = cv2.imdecode(stored, cv2.IMREAD_UNCHANGED)
-    except (OSError, cv2.error) as error:
-        raise RejectedError("The class map of this slide cannot be read.") from error
-    expected = (findings.rows, findings.columns)
-    if class_map is None or class_map.shape != expected or class_map.max() > max(SlideClass):
-        raise RejectedError("The class map of this slide does not fit its findings.")
-    return cast("ClassMap", class_map)
 
 
 def _speed(findings_folder: Path) -> dict[str, float]:

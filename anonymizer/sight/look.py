@@ -66,7 +66,11 @@ def look(
 
 
 def _of_slide(files: Sequence[Path]) -> Iterator[Picture]:
-    """Give pictures of a slide; of one that the slide reader does not open, its small levels."""
+    """Give pictures of a slide; the small levels frame by frame where the slide reader shows none.
+
+    That is so when it does not open the slide, and when it shows one of several optical paths or
+    focal planes, or greys of more than 8 bits without their contrast: writing may be on any.
+    """
     if not files:
         return
     try:
@@ -79,6 +83,12 @@ def _of_slide(files: Sequence[Path]) -> Iterator[Picture]:
         return
     with slide:
         yield from pictures(slide)
+        if slide.shows_everything:
+            return
+    beside = [picture for file in files for picture in decoded(file)]
+    if not beside:
+        raise UnreadableEncoding(_UNREADABLE)
+    yield from map(fitting, beside)
 
 
 def _of_image(file: Path) -> Iterator[Picture]:

@@ -109,4 +109,4 @@ def _convert(source: Path, target: Path, identity: StandInIdentity) -> None:
             "Converting vendor slides needs the library libturbojpeg: apt install libturbojpeg0."
         )
     if done.returncode:
-        raise UnsuitableSlide(f"The converter cannot read {source.name}.")
+        raise UnsuitableSlide("The converter cannot read this slide file.")

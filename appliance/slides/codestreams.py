@@ -3,6 +3,7 @@
 import struct
 from dataclasses import dataclass
 from enum import Enum
+from itertools import pairwise
 
 from appliance.slides.jpeg import (
     HUFFMAN_FRAMES,
@@ -71,6 +72,19 @@ def sniff(frame: bytes) -> Codestream | None:
     if 1 <= segments <= _RLE_SEGMENTS and first == _RLE_HEADER_BYTES:
         return Codestream(kind=Kind.RLE)
     return None
+
+
+def rle_segments(frame: bytes) -> int:
+    """Count the segments of an RLE frame (PS3.5 G.5); 0 when their offsets cannot be true.
+
+    A decoder that believes offsets beyond the frame reads memory that is not its own.
+    """
+    if len(frame) < _RLE_HEADER_BYTES:
+        return 0
+    n, *offsets = struct.unpack_from("<16I", frame)
+    used = [*offsets[:n], len(frame)]
+    rises = all(one < following for one, following in pairwise(used))
+    return int(n) if n <= _RLE_SEGMENTS and used[0] == _RLE_HEADER_BYTES and rises else 0
 
 
 def _jpeg(frame: bytes) -> Codestream | None:

@@ -27,7 +27,7 @@ from wsidicom.options import DecoderOption
 from wsidicom.uid import JPEGXL
 
 from appliance.errors import DamagedImage, UnreadableEncoding
-from appliance.slides.codestreams import Codestream, Kind, sniff
+from appliance.slides.codestreams import Codestream, Kind, rle_segments, sniff
 from appliance.slides.grey import PixelForm, Pixels, Samples
 from appliance.slides.jpeg import marked_rgb
 
@@ -149,6 +149,9 @@ def _checked(frame: bytes, form: PixelForm) -> Codestream:
     if stream.rows * stream.columns > _EXCESS * form.tile_rows * form.tile_columns:
         raise DamagedImage(_BELIED)
     if stream.kind not in _WITHOUT_END and not frame.rstrip(b"\0").endswith(_END):
+        raise DamagedImage(CORRUPT)
+    n_segments = form.samples_per_pixel * form.bits_allocated // _EIGHT_BITS
+    if stream.kind is Kind.RLE and rle_segments(frame) != n_segments:
         raise DamagedImage(CORRUPT)
     return stream
 

@@ -20,7 +20,7 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
 )
 
-from appliance.errors import DamagedImage, UnreadableEncoding, UnsuitableSlide
+from appliance.errors import DamagedImage, UnfitScan, UnreadableEncoding
 from appliance.slides.elements import (
     ITEM,
     UNDEFINED,
@@ -142,7 +142,7 @@ def volume_image(path: Path) -> VolumeImage | None:
         The file is damaged.
     UnreadableEncoding
         Its data set or its samples are stored in a way that nobody reads here.
-    UnsuitableSlide
+    UnfitScan
         It has no pixel spacing, or one that cannot be true.
     """
     try:
@@ -262,15 +262,15 @@ def _frame_order(header: FileDataset) -> FrameOrder:
 def _um_px(header: FileDataset, grid: Grid) -> float:
     spacing = _spacing_um(header, grid)
     if spacing is None:
-        raise UnsuitableSlide("The scanner wrote no pixel spacing, so nothing can be measured.")
+        raise UnfitScan("The scanner wrote no pixel spacing, so nothing can be measured.")
     row_um, column_um = spacing
     um_px = (row_um + column_um) / 2
     lowest, highest = _PLAUSIBLE_UM_PX
     if not lowest <= um_px <= highest or abs(row_um - column_um) > _ANISOTROPY * um_px:
-        raise UnsuitableSlide(_ABSURD)
+        raise UnfitScan(_ABSURD)
     sides = sorted((grid.rows * row_um, grid.columns * column_um))
     if min(sides) > _SHORTER_SIDE_UM or max(sides) > _LONGEST_SIDE_UM:
-        raise UnsuitableSlide("The scan is larger than any glass slide, which cannot be true.")
+        raise UnfitScan("The scan is larger than any glass slide, which cannot be true.")
     return um_px
 
 

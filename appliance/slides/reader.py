@@ -10,12 +10,13 @@ from typing import Self
 import numpy as np
 from pydicom.dataset import FileDataset
 
-from appliance.errors import UnsuitableSlide
+from appliance.errors import UnfitScan
 from appliance.slides.image import VolumeImage, volume_image
 from appliance.slides.level import level_source, levels_of
 from appliance.slides.sources import WHITE, Pixels, TiledSource
 
 _PLAUSIBLE_BASE_UM_PX = 50.0
+_EIGHT_BITS = 8
 SHRINKS = (1, 2, 4, 8)
 """How much smaller a level can be decoded along a side: libjpeg's DCT scaling."""
 
@@ -90,6 +91,18 @@ class SlideReader:
         """The base image has three samples a pixel; a grey one is given as RGB all the same."""
         return int(self.header.SamplesPerPixel) > 1
 
+    @property
+    def shows_everything(self) -> bool:
+        """Nothing is left out: no other optical path or focal plane, no bits beyond eight."""
+        return (
+            all(source.shows_all_frames for source in self._sources)
+            and sum(source.n_parts for source in self._sources) == len(self._headers)
+            and all(
+                int(header.get("BitsStored") or header.BitsAllocated) == _EIGHT_BITS
+                for header in self._headers
+            )
+        )
+
     def region(
         self, level: int, row: int, column: int, rows: int, columns: int, *, shrink: int = 1
     ) -> Pixels:
@@ -150,7 +163,7 @@ def open_slide(files: Sequence[Path]) -> SlideReader:
 
     Raises
     ------
-    UnsuitableSlide
+    UnfitScan
         No VOLUME image, no pixel spacing, or one that cannot be true.
     DamagedImage
         A file is damaged, or a part of an image is missing.
@@ -159,11 +172,11 @@ def open_slide(files: Sequence[Path]) -> SlideReader:
     """
     images = [image for image in map(volume_image, files) if image is not None]
     if not images:
-        raise UnsuitableSlide("The slide has no scanned image (VOLUME) that can be read.")
+        raise UnfitScan("The slide has no scanned image (VOLUME) that can be read.")
     groups = levels_of(images)
     base = groups[0].parts[0]
     if base.um_px > _PLAUSIBLE_BASE_UM_PX:
-        raise UnsuitableSlide("The pixel spacing that the scanner wrote cannot be true.")
+        raise UnfitScan("The pixel spacing that the scanner wrote cannot be true.")
     with ExitStack() as opened:
         sources = []
         for group in groups:

@@ -9,15 +9,17 @@ import numpy as np
 from appliance.slides.decoding import Decode
 from appliance.slides.frames import Frames
 from appliance.slides.grey import Pixels
+from appliance.slides.recent import RecentTiles
 from appliance.slides.tiling import FrameIndex
 
 WHITE = 255
+_KEPT_BYTES = 64 * 1024 * 1024
 
 __all__ = ["WHITE", "Pixels", "TiledSource"]
 
 
 class TiledSource:
-    """One level of a slide; thread-safe, and nothing is kept between two calls.
+    """One level of a slide; thread-safe. Keeps the tiles that were decoded last, within a limit.
 
     Parameters
     ----------
@@ -34,6 +36,17 @@ class TiledSource:
         self._first = (0, *accumulate(len(part) for part in parts))
         self._index = index
         self._decode = decode
+        self._recent = RecentTiles(_KEPT_BYTES)
+
+    @property
+    def n_parts(self) -> int:
+        """Number of instances it is read from."""
+        return len(self._parts)
+
+    @property
+    def shows_all_frames(self) -> bool:
+        """Every frame is some tile: there is no other optical path or focal plane."""
+        return len(self._index) == self._first[-1]
 
     def region(self, row: int, column: int, rows: int, columns: int, shrink: int = 1) -> Pixels:
         """Read `(rows, columns, 3)` uint8 RGB that lies wholly inside the level.
@@ -61,7 +74,7 @@ class TiledSource:
             ):
                 top, left = tile_row * tile_rows - row, tile_column * tile_columns - column
                 number = self._index.frame(tile_row, tile_column)
-                tile = None if number is None else self._decode(self._frame(number), shrink)
+                tile = None if number is None else self._tile(number, shrink)
                 if tile is None or tile.shape[:2] != (tile_rows, tile_columns):
                     cell = pixels[max(top, 0) : top + tile_rows, max(left, 0) : left + tile_columns]
                     cell[...] = WHITE
@@ -73,6 +86,13 @@ class TiledSource:
         """Unmap the files."""
         for part in self._parts:
             part.close()
+
+    def _tile(self, number: int, shrink: int) -> Pixels:
+        tile = self._recent.get((number, shrink))
+        if tile is None:
+            tile = self._decode(self._frame(number), shrink)
+            self._recent.keep((number, shrink), tile)
+        return tile
 
     def _frame(self, number: int) -> bytes:
         part = bisect_right(self._first, number) - 1

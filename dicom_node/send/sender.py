@@ -31,6 +31,7 @@ __all__ = [
 log = logging.getLogger(__name__)
 
 MAXIMUM_CONTEXTS: Final = 128
+_NOT_TO_BE_SENT: Final = "The UIDs of an object are not what DICOM allows, so it cannot be sent."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,3 +176,5 @@ def _store(association: Association, path: Path) -> int | None:
         return status_of(lambda: association.send_c_store(path))
     except OSError as error:
         raise PeerUnavailable("A file could not be read while it was sent.") from error
+    except (ValueError, AttributeError) as error:  # what pynetdicom will not write
+        raise DeliveryRefused(_NOT_TO_BE_SENT) from error

@@ -106,7 +106,7 @@ def _coarse(part: Mask, coarser: int) -> Mask:
     whole = np.zeros((rows * coarser, columns * coarser), bool)
     whole[: part.shape[0], : part.shape[1]] = part
     blocks = whole.reshape(rows, coarser, columns, coarser)
-    inside: Mask = blocks.any(axis=(1, 3))
+    inside: Mask = blocks.max(axis=(1, 3))
     return inside
 
 
@@ -119,8 +119,8 @@ def _without_small_holes(region: ClassMap) -> ClassMap:
     large = large[areas[large] >= max(_LEAST_HOLE * np.count_nonzero(region), _LEAST_HOLE_PX)]
     outside = np.zeros(len(stats), np.uint8)
     outside[[labels[0, 0], *large]] = 1
-    outside[labels[region > 0][:1]] = 0
-    return 1 - outside[labels]
+    filled: ClassMap = 1 - outside[labels]
+    return filled
 
 
 def _traced(region: ClassMap, finer: int, *, smooth: bool) -> Points:
@@ -134,8 +134,10 @@ def _traced(region: ClassMap, finer: int, *, smooth: bool) -> Points:
         blurred = cv2.GaussianBlur(fine.astype(np.float32), (0, 0), _SMOOTHED_PX * finer)
         n_inside = int(np.count_nonzero(fine))
         level = np.partition(blurred, blurred.size - n_inside, axis=None)[-n_inside]
-        fine = (blurred >= level).astype(np.uint8)
-    contours, _ = cv2.findContours(_slit(fine), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+        fine = blurred >= level
+    contours, _ = cv2.findContours(
+        _slit(fine.astype(np.uint8)), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE
+    )
     largest = max(contours, key=cv2.contourArea)
     traced: Points = (largest.reshape(-1, 2) + 0.5) / finer
     return traced

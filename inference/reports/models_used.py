@@ -8,6 +8,8 @@ from appliance.slides.findings import Findings, ModelUse, TileResult
 from inference.reports import codes
 from inference.reports.equipment import MANUFACTURER
 
+DEMONSTRATION = "Demonstration, not for diagnosis."
+
 _OURS = "coverslip-"
 
 
@@ -36,6 +38,11 @@ def classifier(result: TileResult, findings: Findings) -> ModelUse:
     """Give the tile classifier of a result."""
     named = [model for model in findings.models if model.name == result.model]
     return named[-1] if named else artifact_model(findings)
+
+
+def is_demonstration(model: ModelUse) -> bool:
+    """Whether the manifest's intended use calls a model a demonstration."""
+    return "demonstration" in model.intended_use.lower()
 
 
 def identification(model: ModelUse) -> hd.AlgorithmIdentificationSequence:

@@ -24,12 +24,12 @@ from appliance.slides.findings import Findings
 from appliance.slides.sources import Pixels
 from inference import CODE_VERSION
 from inference.reports.focus import Focus
-from inference.reports.models_used import classifier
-from inference.reports.sr_groups import DEMONSTRATION, is_demonstration, limits_in_words
+from inference.reports.models_used import DEMONSTRATION, classifier, is_demonstration
+from inference.reports.sr_groups import limits_in_words
 
 TITLE: Final = "Slide quality"
 PURPOSE: Final = "Technical quality control, not a diagnosis."
-IDENTITY: Final = "Patient and specimen are in the DICOM header of this document."
+IDENTITY: Final = "The patient is named in the DICOM header of this document, not here."
 
 _PLAIN, _BOLD = "Vera", "VeraBd"
 _INK, _QUIET = (0.12, 0.12, 0.12), (0.4, 0.4, 0.4)
@@ -130,9 +130,10 @@ def rows(findings: Findings) -> list[Row]:
 
 
 def _notes(findings: Findings, rules: VerdictRules, focus: Focus | None) -> Iterator[str]:
-    yield from findings.warnings
+    """Give what stands in small, the most needed first: the last ones may not fit."""
     if any(is_demonstration(classifier(result, findings)) for result in findings.tile_results):
         yield f"* {DEMONSTRATION}"
+    yield from findings.warnings
     if focus is not None:
         yield f"{100 * focus.share_blurred:.1f} % of the tissue measures as blurred."
     yield limits_in_words(rules)

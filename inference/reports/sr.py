@@ -40,7 +40,7 @@ def report(
     regions = findings.regions[:MAXIMUM_REGIONS]
     content = sr.MeasurementReport(
         observation_context=_context(headers[0], findings, naming),
-        procedure_reported=codes.HISTOPATHOLOGY,
+        procedure_reported=codes.IMAGING_PROCEDURE,
         imaging_measurements=[
             groups.verdict(),
             groups.tissue(),

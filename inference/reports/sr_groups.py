@@ -13,13 +13,18 @@ from appliance.slides.findings import ArtifactArea, Findings, ModelUse, Region, 
 from inference.reports import codes
 from inference.reports.focus import Focus
 from inference.reports.geometry import level_seen, slide_frame
-from inference.reports.models_used import algorithm, artifact_model, classifier, tissue_model
+from inference.reports.models_used import (
+    DEMONSTRATION,
+    algorithm,
+    artifact_model,
+    classifier,
+    is_demonstration,
+    tissue_model,
+)
 from inference.reports.naming import Naming
 
 WholeSlide = sr.MeasurementsAndQualitativeEvaluations
 Outline = sr.PlanarROIMeasurementsAndQualitativeEvaluations
-
-DEMONSTRATION = "Demonstration, not for diagnosis."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,11 +166,6 @@ def limits_in_words(rules: VerdictRules) -> str:
     ]
     least = f"rescan below {rules.minimum_tissue_mm2:g} mm2 of tissue"
     return f"Limits, as share of the tissue: {'; '.join([*parts, least])}."
-
-
-def is_demonstration(model: ModelUse) -> bool:
-    """Whether the manifest's intended use calls a model a demonstration."""
-    return "demonstration" in model.intended_use.lower()
 
 
 def readable(sentence: str) -> str:

@@ -5,6 +5,7 @@ from typing import TypeVar
 
 import cv2
 import numpy as np
+from cv2.typing import MatLike
 
 from appliance.slides.classes import ClassMap, SlideClass
 from appliance.slides.reader import SlideReader
@@ -129,20 +130,32 @@ class Classifier:
         numpy.ndarray
             `(side // coarsening, side // coarsening)` uint8 of `SlideClass`.
         """
-        probability = np.ascontiguousarray(probability)  # what follows is slow on a cut-out
         if self._coarsening > 1:
             small = probability.shape[0] // self._coarsening
-            mean = cv2.resize(probability, (small, small), interpolation=cv2.INTER_AREA)
+            whole = np.ascontiguousarray(probability)
+            mean = cv2.resize(whole, (small, small), interpolation=cv2.INTER_AREA)
             probability = np.asarray(mean, np.float32)
-        winners = probability.argmax(axis=-1).astype(np.uint8)
+        planes = cv2.split(probability)
+        winners = _likeliest(planes)
         weak = np.zeros(winners.shape, bool)
-        for number in np.flatnonzero(self._least):
-            weak |= (winners == number) & (probability[..., number] < self._least[number])
+        for number in np.flatnonzero(self._least).tolist():
+            weak |= (winners == number) & (planes[number] < self._least[number])
         if weak.any():
             doubtful = probability[weak]
             strong = np.where(doubtful >= self._least, doubtful, 0)
             winners[weak] = strong.argmax(axis=-1)
         return np.asarray(cv2.LUT(winners, self._table), np.uint8)
+
+
+def _likeliest(planes: Sequence[MatLike]) -> ClassMap:
+    """Give the first plane that is highest, pixel by pixel; numpy's argmax is half as fast."""
+    highest = planes[0]
+    winners: ClassMap = np.zeros(highest.shape, np.uint8)
+    for number, plane in enumerate(planes[1:], start=1):
+        higher = np.asarray(cv2.compare(plane, highest, cv2.CMP_GT), np.uint8)
+        winners = np.maximum(winners, higher & np.uint8(number))
+        highest = cv2.max(highest, plane)
+    return winners
 
 
 def _put(whole: _Map, part: _Map, tile: Tile, scale: int) -> None:

@@ -216,7 +216,7 @@ def check_probabilities(
         lowest, highest = float(probability.min()), float(probability.max())  # NaN if one is
         some = probability if probability.ndim == 2 else probability[:, ::_EVERY]  # noqa: PLR2004
         with np.errstate(invalid="ignore", over="ignore"):
-            far = float(np.abs(some.sum(axis=-1) - 1).max())
+            far = float(np.abs(np.einsum("...c->...", some) - 1).max())
         good = lowest >= -_SUM_TOLERANCE and highest <= 1 + _SUM_TOLERANCE and far <= _SUM_TOLERANCE
     if not good:
         raise ModelError(f"The model {model.name} gave numbers that cannot be used.")

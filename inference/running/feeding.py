@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 CPU_BATCH = {TISSUE: 1, ARTIFACT: 1, TILES: 8}
 """A network with large maps is fastest alone: its layers stay in the core's cache."""
-GPU_BATCH = {TISSUE: 8, ARTIFACT: 64, TILES: 256}
+GPU_BATCH = {TISSUE: 32, ARTIFACT: 64, TILES: 256}
 _CALL = {TISSUE: 1, ARTIFACT: 16, TILES: 64}
 """How many tiles a worker gives to the queue at once."""
 _GPU_WORKERS = 2

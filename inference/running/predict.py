@@ -156,18 +156,19 @@ class Predictor:
         others = [TileClassification(model, reader, view) for model in choice.run]
         parts: list[_Part] = [scan, *others]
         jobs = [(part, square) for part in parts for square in part.squares(self._workers)]
+        rows, columns = scan.class_map.shape
+        mask = self._pool.submit(view.mask, rows=rows, columns=columns, um_px=scan.um_px)
         span = _END - _TISSUE_PART
         self._each(
             lambda job: _judge(job, feeding),
             jobs,
             lambda share: progress(_TISSUE_PART + span * share, "looking for artifacts"),
         )
-        rows, columns = scan.class_map.shape
         samplers = [coarse, scan.sampler, *(other.sampler for other in others)]
         ran = [self._models.tissue, scan.model, *choice.run]
         return Prediction(
             class_map=scan.class_map,
-            tissue=view.mask(rows=rows, columns=columns, um_px=scan.um_px),
+            tissue=mask.result(),
             um_px=scan.um_px,
             focus=scan.focus,
             focus_um_px=CELL_PX * scan.sampler.um_px,

@@ -56,7 +56,7 @@ def tissue_figures(network: Network, data: Path) -> Iterator[Figure]:
         if not overlap.true:
             continue
         if section.in_training:
-            data_words = "real: a section outlined by hand, H&E, its slide is in training"
+            data_words = "real: sections outlined by hand, H&E, their slides are in training"
         elif section.stain == "H&E":
             data_words = OUTLINED
         else:

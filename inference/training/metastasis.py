@@ -137,7 +137,8 @@ def train(patches: Patches, chooser: Patches, schedule: Schedule) -> PatchNetwor
         auc = area_under_curve(chooser.labels, _judged(average.module, chooser))
         spent = time.monotonic() - began
         log.info("step %d, %.0f s: AUC %.4f on n=%d", step, spent, auc, len(chooser.labels))
-    return average.module.eval()
+    trained: PatchNetwork = average.module.eval()
+    return trained
 
 
 def _rate(done: float) -> float:

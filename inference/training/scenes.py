@@ -11,7 +11,7 @@ from appliance.synthetic import artifact_geometry as geometry
 from appliance.synthetic import artifacts
 from appliance.synthetic.artifacts import CLASS_INDEX, Artifact, Fold, OutOfFocus
 from inference.training.sources import IGNORE, Labels, Rgb, TissueImage
-from inference.training.spoilers import Draw, chance, random_artifact, random_fold
+from inference.training.spoilers import Draw, chance, random_artifact, random_fold, random_pen
 
 _DARKEST_GLASS = 215
 _LEAST_BLUR_PX = 1.6
@@ -58,8 +58,8 @@ ARTIFACT_RECIPE = Recipe(
     bare=0.08,
     paleness=0.25,
     kinds=(0.24, 0.15, 0.18, 0.15, 0.13, 0.10, 0.05),
-    flaps=0.18,
-    enlarged=0.10,
+    flaps=0.24,
+    enlarged=0.16,
     only_tissue=False,
 )
 
@@ -101,7 +101,7 @@ def scene(draw: Draw, images: Sequence[TissueImage], recipe: Recipe) -> tuple[Rg
     if chance(draw, recipe.spoiled):
         rgb, labels = _spoiled(draw, rgb, labels, um_px=um_px, recipe=recipe)
     if chance(draw, recipe.enlarged):
-        rgb, labels = _enlarged(draw, rgb, labels)
+        rgb, labels = _enlarged(draw, rgb, labels, um_px=um_px)
     return _scanned(draw, rgb), labels
 
 
@@ -179,7 +179,7 @@ def _restained(draw: Draw, rgb: Rgb, *, paleness: float) -> Rgb:
     density = -np.log((rgb.astype(np.float32) + 1) / 256)
     mix = np.eye(3, dtype=np.float32) * draw.uniform(0.75, 1.3, 3).astype(np.float32)
     mix = mix + draw.normal(0, 0.06, (3, 3)).astype(np.float32)
-    strength = np.exp(draw.normal(0, 0.22)) * (1 - draw.uniform(0, paleness))
+    strength = np.exp(draw.normal(0.04, 0.26)) * (1 - draw.uniform(0, paleness))
     density = density @ mix.T * np.float32(strength)
     return geometry.to_rgb(256 * np.exp(-np.maximum(density, 0)) - 1)
 
@@ -217,9 +217,13 @@ def _plain_tissue(draw: Draw, rgb: Rgb, *, um_px: float) -> Rgb:
     )
 
 
-def _enlarged(draw: Draw, rgb: Rgb, labels: Labels) -> tuple[Rgb, Labels]:
+def _enlarged(draw: Draw, rgb: Rgb, labels: Labels, *, um_px: float) -> tuple[Rgb, Labels]:
     """Show the scene as a picture of low power, blown up: only ink and glass can be told there."""
     side = labels.shape[0]
+    if chance(draw, 0.7):
+        pen = random_pen(draw, extent_um=side * um_px)
+        rgb, classes = artifacts.paint(rgb, [pen], um_px=um_px)
+        labels = np.where(classes > 0, classes, labels)
     coarse = round(side / draw.uniform(2.5, 5.0))
     small = cv2.resize(rgb, (coarse, coarse), interpolation=cv2.INTER_AREA)
     rgb = np.asarray(cv2.resize(small, (side, side), interpolation=cv2.INTER_CUBIC), np.uint8)

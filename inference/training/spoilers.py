@@ -27,6 +27,12 @@ def random_artifact(draw: Draw, odds: tuple[float, ...], *, extent_um: float) ->
     return makers[int(draw.choice(len(makers), p=odds))](draw, centre, seed)
 
 
+def random_pen(draw: Draw, *, extent_um: float) -> artifacts.Pen:
+    """Draw a stroke of ink that touches a square of `extent_um` at the origin."""
+    centre = (float(draw.uniform(0, extent_um)), float(draw.uniform(0, extent_um)))
+    return _pen(draw, centre, int(draw.integers(2**31)))
+
+
 def random_fold(draw: Draw, *, extent_um: float) -> Fold:
     """Draw a fold that touches a square of `extent_um` at the origin."""
     centre = (float(draw.uniform(0, extent_um)), float(draw.uniform(0, extent_um)))
@@ -78,7 +84,7 @@ def _fold(draw: Draw, centre: Point, seed: int) -> Fold:
     return Fold(
         start_um=(centre[0] - dy, centre[1] - dx),
         end_um=(centre[0] + dy, centre[1] + dx),
-        width_um=_between(draw, 30, 400),
+        width_um=_between(draw, 30, 400) if chance(draw, 0.6) else float(draw.uniform(100, 400)),
         seed=seed,
         layers=float(draw.uniform(0.8, 2.0)),
         wobble_um=float(draw.uniform(0, 0.12)) * half,
@@ -119,7 +125,7 @@ def _coverslip_edge(draw: Draw, centre: Point, seed: int) -> Artifact:
     )
 
 
-def _pen(draw: Draw, centre: Point, seed: int) -> Artifact:
+def _pen(draw: Draw, centre: Point, seed: int) -> artifacts.Pen:
     points = [centre]
     heading = draw.uniform(0, 2 * np.pi)
     for _ in range(int(draw.integers(1, 5))):
@@ -128,7 +134,7 @@ def _pen(draw: Draw, centre: Point, seed: int) -> Artifact:
         last = points[-1]
         points.append((last[0] + step * np.sin(heading), last[1] + step * np.cos(heading)))
     red, green, blue = draw.uniform(0.4, 1.5, 3)
-    width_um = _between(draw, 50, 900)
+    width_um = _between(draw, 30, 900)
     return artifacts.Pen(
         points_um=tuple(points),
         width_um=width_um,

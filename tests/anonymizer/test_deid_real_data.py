@@ -26,8 +26,11 @@ from appliance.errors import RejectedError
 
 METHOD = Method(pseudonyms=Pseudonyms(bytes(range(32))))
 WHOLE = (
+    "cmu_half_htj2k_lossless",
     "cmu_half_j2k_lossless",
     "cmu_half_jpegls_lossless",
+    "cmu_half_rle",
+    "cmu_htj2k_lossy",
     "cmu_jpeg_concatenated3",
     "cmu_jpeg_native_bot",
     "cmu_jpeg_tiled_sparse",
@@ -38,8 +41,8 @@ WHOLE = (
     "tcga_cr_j2k_native",
     "tcga_xk_pen_synthetic_phi",
 )
-UNREADABLE_HERE = ("cmu_half_htj2k_lossless", "cmu_half_rle", "cmu_htj2k_lossy")
-"""wsidicom opens neither the originals nor what comes out of them."""
+BELIED = "quirk_j2k_frames_labelled_jpeg_baseline"
+"""wsidicom believes the header and reads neither the original nor what comes out of it."""
 UNKNOWN_TO_OPENSLIDE = ("htj2k", "jpegls", "rle", "quirk_j2k")
 """What OpenSlide opens neither before nor after."""
 READERS = {"SEG": hd.seg.segread, "SR": hd.sr.srread, "ANN": hd.ann.annread}
@@ -111,7 +114,7 @@ def made(shared_data, tmp_path_factory):
     return make
 
 
-@pytest.mark.parametrize("name", WHOLE + UNREADABLE_HERE)
+@pytest.mark.parametrize("name", WHOLE)
 def test_a_real_slide_keeps_its_pixels_and_gains_no_error(made, require_tool, name):
     one = made(f"dicom_converted/{name}")
     source, target = one.source, one.slide()
@@ -125,7 +128,7 @@ def test_a_real_slide_keeps_its_pixels_and_gains_no_error(made, require_tool, na
     assert errors(dciodvfy, target) <= errors(dciodvfy, source)
 
 
-@pytest.mark.parametrize("name", WHOLE)
+@pytest.mark.parametrize("name", [name for name in WHOLE if name != BELIED])
 def test_wsidicom_opens_what_comes_out(made, name):
     with wsidicom.WsiDicom.open(made(f"dicom_converted/{name}").slide()) as slide:
         level = slide.levels[-1].level
@@ -143,7 +146,7 @@ def test_no_identifying_text_of_a_slide_with_invented_patients_is_left(made, nam
     assert not [word for word in words if word.encode() in written]
 
 
-SETS = (*(f"dicom_converted/{name}" for name in WHOLE + UNREADABLE_HERE), "dicom", "deid")
+SETS = (*(f"dicom_converted/{name}" for name in WHOLE), "dicom", "deid")
 
 
 @pytest.mark.parametrize("name", ["dicom", "deid"])

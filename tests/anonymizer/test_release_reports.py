@@ -10,8 +10,9 @@ from pydicom.uid import RLELossless
 
 from anonymizer.release.belonging import inverse_of
 from anonymizer.release.restore import restore
-from appliance.errors import IdentityDoubt
+from appliance.errors import DeliveryRefused, IdentityDoubt
 from appliance.line import REPORTS, Stage, State
+from appliance.manifest import verify
 from appliance.settings import Report, Settings, VerdictRules
 from appliance.slides.findings import ModelUse, Region, TileResult
 from inference.stage import report_handler
@@ -117,6 +118,18 @@ def test_products_keep_their_uids_and_compressed_pixels_stay_as_they_are(line):
     label_map = sent(line)[0]["seg.dcm"]
     assert label_map.file_meta.TransferSyntaxUID == RLELossless
     np.testing.assert_array_equal(label_map.pixel_array, dcmread(written / "seg.dcm").pixel_array)
+
+
+def test_the_deliverer_takes_what_was_released_and_no_other_route_does(line):
+    route = line.settings.route("pacs")
+    kinds = set()
+    for folder in line.parcels("pacs"):
+        manifest = verify(folder, route=route, public_key=line.public_key, now=line.now)
+        kinds |= {file.kind for file in manifest.files}
+        narrow = route.model_copy(update={"carries": ("SEG",)})
+        with pytest.raises(DeliveryRefused):
+            verify(folder, route=narrow, public_key=line.public_key, now=line.now)
+    assert kinds == REPORTS
 
 
 def test_a_parametric_map_goes_with_its_values(line):

@@ -6,9 +6,11 @@ from itertools import chain, repeat
 from pathlib import Path
 
 import numpy as np
+import pydicom
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydicom.dataset import Dataset
 
 from appliance.errors import DamagedImage, UnreadableEncoding
 from appliance.slides.decoding import native
@@ -239,3 +241,34 @@ def test_a_sparse_slide_of_200_000_frames_opens_in_bounded_memory(tmp_path: Path
         assert reader.region(0, 0, 0, TILE_PX, TILE_PX)[3, 3, 0] == pytest.approx(90, abs=1)
         assert reader.levels[0].rows == 8000
     assert peak_bytes < 80 << 20
+
+
+def test_a_reader_that_leaves_frames_out_says_so(two_paths: Path, shared_data: Path) -> None:
+    with open_slide([two_paths]) as several:
+        assert not several.shows_everything
+    full = shared_data / "dicom_converted/cmu_jpeg_concatenated3"
+    with open_slide(list(full.glob("volume_*.dcm"))) as one:
+        assert one.shows_everything
+    with open_slide([shared_data / "dicom/highdicom_sm/sm_image_grayscale.dcm"]) as wide:
+        assert not wide.shows_everything
+
+
+def test_of_one_instance_for_each_path_and_plane_the_same_one_is_shown(tmp_path: Path) -> None:
+    for number, (name, z_um) in enumerate(
+        [("1", 3.0), ("1", 0.0), ("2", 1.5), ("1", 1.5), ("2", 0.0)]
+    ):
+        path = tmp_path / f"{number}.dcm"
+        write_sparse(
+            path, [(1, 1, 0.0, name)], iter([flat_tile(40 * number)]), rows=9, columns=16,
+            paths=(name,),
+        )  # fmt: skip
+        dataset = pydicom.dcmread(path)
+        origin = Dataset()
+        origin.ZOffsetInSlideCoordinateSystem = z_um
+        dataset.TotalPixelMatrixOriginSequence = [origin]
+        dataset.save_as(path)
+    with open_slide(sorted(tmp_path.iterdir())) as reader:
+        assert len(reader.levels) == 1
+        assert len(reader.headers) == 5
+        assert not reader.shows_everything
+        assert reader.region(0, 0, 0, 9, 16).mean() == pytest.approx(120, abs=1)

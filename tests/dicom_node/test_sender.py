@@ -110,6 +110,22 @@ def test_dcmtk_that_takes_no_jpeg_gets_the_rest_and_nothing_is_decompressed(
     assert dcmread(there).file_meta.TransferSyntaxUID != JPEGBaseline8Bit
 
 
+def test_a_uid_that_dicom_does_not_allow_does_not_keep_it_from_the_rest(tmp_path: Path) -> None:
+    long, good = made(tmp_path, 1, uid=f"1.2.{'9' * 62}"), made(tmp_path, 1)
+    stored: list[str] = []
+
+    def store(event: Event) -> int:
+        stored.append(str(event.request.AffectedSOPInstanceUID))
+        return 0
+
+    with (
+        listening((evt.EVT_C_STORE, store)) as port,
+        pytest.raises(DeliveryRefused, match=r"not what DICOM allows.* Objects refused: 1 of 2"),
+    ):
+        send([*long, *good], endpoint(port))
+    assert stored == [good[0].sop_instance_uid]
+
+
 def test_one_that_is_refused_by_status_does_not_keep_the_others(tmp_path: Path) -> None:
     files = made(tmp_path, 3)
     statuses = iter([0x0000, 0xA900, 0xB000])

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -175,16 +176,16 @@ def cut_off(folder: Path) -> None:
     [
         pytest.param(torn, "damaged-image", "damaged", id="a frame in the middle is noise"),
         pytest.param(cut_off, "damaged-image", "damaged", id="a file is cut off"),
-        pytest.param(emptied, "unsuitable-slide", "no scanned image", id="the files are gone"),
-        pytest.param(unspaced, "unsuitable-slide", "no pixel spacing", id="no spacing"),
-        pytest.param(spaced("0", "0"), "unsuitable-slide", "spacing", id="no distance"),
-        pytest.param(spaced("1e-9", "1e-9"), "unsuitable-slide", "cannot be true", id="atoms"),
-        pytest.param(spaced("1e6", "1e6"), "unsuitable-slide", "cannot be true", id="a town"),
-        pytest.param(spaced("0.0005", "0.005"), "unsuitable-slide", "cannot be true", id="oblong"),
-        pytest.param(spaced("-0.0005", "-0.0005"), "unsuitable-slide", "cannot", id="negative"),
+        pytest.param(emptied, "unfit-scan", "no scanned image", id="the files are gone"),
+        pytest.param(unspaced, "unfit-scan", "no pixel spacing", id="no spacing"),
+        pytest.param(spaced("0", "0"), "unfit-scan", "spacing", id="no distance"),
+        pytest.param(spaced("1e-9", "1e-9"), "unfit-scan", "cannot be true", id="atoms"),
+        pytest.param(spaced("1e6", "1e6"), "unfit-scan", "cannot be true", id="a town"),
+        pytest.param(spaced("0.0005", "0.005"), "unfit-scan", "cannot be true", id="oblong"),
+        pytest.param(spaced("-0.0005", "-0.0005"), "unfit-scan", "cannot", id="negative"),
         pytest.param(
             edited(TotalPixelMatrixRows=2**31, TotalPixelMatrixColumns=2**31),
-            "unsuitable-slide",
+            "unfit-scan",
             "larger than any glass slide",
             id="a slide of kilometres",
         ),
@@ -266,6 +267,14 @@ def drawn(pixels: np.ndarray) -> Spoil:
     )
 
 
+def swollen(folder: Path) -> None:
+    """Let the class map say that it has a thousand million pixels."""
+    content = bytearray((folder / "class_map.png").read_bytes())
+    content[16:24] = (32_000).to_bytes(4, "big") * 2
+    content[29:33] = zlib.crc32(content[12:29]).to_bytes(4, "big")
+    (folder / "class_map.png").write_bytes(content)
+
+
 def without(name: str) -> Spoil:
     return lambda folder: (folder / name).unlink()
 
@@ -290,6 +299,7 @@ def half(folder: Path) -> None:
         pytest.param(said(rows=1, columns=1), "do not fit", id="another size"),
         pytest.param(drawn(np.zeros((3, 4), np.uint8)), "does not fit", id="a map of wrong size"),
         pytest.param(drawn(np.zeros((3, 4, 3), np.uint8)), "does not fit", id="a coloured map"),
+        pytest.param(swollen, "does not fit", id="a map that would fill the memory"),
         pytest.param(without("class_map.png"), "cannot be read", id="no class map"),
         pytest.param(without("focus_map.png"), "cannot be read", id="no focus map"),
     ],

@@ -1,6 +1,7 @@
 """Models see the slide at their resolution, and the numbers agree with what was planted."""
 
 import shutil
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from pydicom.encaps import encapsulate, generate_frames
 from appliance.errors import UnsuitableSlide
 from appliance.line import Verdict
 from appliance.slides.classes import SlideClass
+from appliance.slides.sources import TiledSource
 from appliance.synthetic.truth import PlantedTruth
 from inference.model.bundle import Models
 from inference.running.predict import Predictor
@@ -85,6 +87,25 @@ def test_a_damaged_frame_sets_the_slide_aside(
         pytest.raises(UnsuitableSlide, match="One frame of the slide is damaged"),
     ):
         predictor.predict(reader, quiet)
+
+
+def test_frames_at_the_rims_of_squares_are_decoded_once(
+    slide: Path, models: Models, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoded: Counter[tuple[int, int]] = Counter()
+    frame = TiledSource._frame
+
+    def counted(source: TiledSource, number: int) -> bytes:
+        decoded[id(source), number] += 1
+        return frame(source, number)
+
+    monkeypatch.setattr(TiledSource, "_frame", counted)
+    predictor = Predictor(models, device="cpu", workers=1)
+    with open_folder(slide) as reader:
+        predictor.predict(reader, quiet)
+    predictor.close()
+    assert len(decoded) > 20
+    assert set(decoded.values()) == {1}
 
 
 def test_progress_rises_to_the_end(slide: Path, predictor: Predictor) -> None:

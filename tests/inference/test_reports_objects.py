@@ -355,7 +355,7 @@ def test_dcm2pdf_gives_the_page_back_and_it_can_be_searched(
     spoken = " ".join(words.split())
     for sentence in (
         "Technical quality control, not a diagnosis.",
-        "Patient and specimen are in the DICOM header",
+        "The patient is named in the DICOM header of this document",
         "* Demonstration, not for diagnosis.",
         full.findings.reason,
         f"All tissue {full.findings.tissue_area_mm2:.2f} mm²",
@@ -375,6 +375,7 @@ def test_the_page_stays_one_page_with_many_warnings(full: Full) -> None:
     talkative = replace(full.findings, warnings=("This slide is odd in some way. " * 6,) * 30)
     picture = np.full((300, 400, 3), 200, np.uint8)
     page = one_pager(talkative, VerdictRules(), picture, None)
+    assert page.startswith(b"%PDF")
     assert page.count(b"/Type /Page\n") == 1
     assert page == one_pager(talkative, VerdictRules(), picture, None)
 
