@@ -8,12 +8,9 @@ from dataclasses import asdict
 from typing import Any
 
 from appliance.command import DEFAULT_SETTINGS
-from appliance.daemon import open_journal
 from appliance.demo import command as demo
 from appliance.line import SlideStatus
 from appliance.offline import command as offline
-from appliance.settings import load
-from appliance.supervisor import NO_ZONES, Supervisor, daemon_commands
 
 TEND_EVERY_S = 0.2
 
@@ -43,6 +40,8 @@ def _add(
 
 def run_check_config(arguments: argparse.Namespace) -> int:
     """Check the settings and say what they ask for."""
+    from appliance.settings import load
+
     settings = load(arguments.settings)
     print(f"{arguments.settings.name} is sound: {len(settings.scanners)} scanners, "
           f"{len(settings.inference.models)} models, {len(settings.routes)} routes.")  # fmt: skip
@@ -51,6 +50,9 @@ def run_check_config(arguments: argparse.Namespace) -> int:
 
 def run_up(arguments: argparse.Namespace) -> int:
     """Run all daemons until interrupted, starting again whatever dies."""
+    from appliance.settings import load
+    from appliance.supervisor import NO_ZONES, Supervisor, daemon_commands
+
     settings = load(arguments.settings)
     print(NO_ZONES)
     print(f"Starting {', '.join(daemon_commands(settings))}. Ctrl-C stops them.")
@@ -68,6 +70,9 @@ def run_up(arguments: argparse.Namespace) -> int:
 
 def run_status(arguments: argparse.Namespace) -> int:
     """Print the slides on the line, newest first."""
+    from appliance.daemon import open_journal
+    from appliance.settings import load
+
     board = open_journal(load(arguments.settings)).board
     slides = board.snapshot()
     if arguments.json:

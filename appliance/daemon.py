@@ -29,6 +29,8 @@ IDLE_WAIT_S = 0.2
 HEARTBEAT_EVERY_S = 2.0
 TRANSIENT_WAIT_S = 2.0
 EXIT_BUG = 1
+PARENT = "COVERSLIP_PARENT"
+"""Environment: the process whose end ends this daemon; not set under systemd."""
 
 Step = Callable[[], bool]
 
@@ -77,6 +79,7 @@ class Daemon:
         self._words = words
         self._stop = threading.Event()
         self._failure: BaseException | None = None
+        self._parent = os.environ.pop(PARENT, None)  # not for processes that we start
 
     def run(self) -> int:
         """Run until SIGTERM, SIGINT or a failure; give the exit code."""
@@ -100,9 +103,14 @@ class Daemon:
         return self._end(threads)
 
     def _wait(self) -> None:
-        while not self._stop.is_set():
+        while not self._stop.is_set() and not self._orphaned():
             self._patiently(self._beat)
             self._stop.wait(HEARTBEAT_EVERY_S)
+        self._stop.set()
+
+    def _orphaned(self) -> bool:
+        """Whether the process that started us as its own is gone, so that nobody would end us."""
+        return self._parent not in (None, str(os.getppid()))
 
     def _loop(self, step: Step) -> None:
         try:

@@ -3,6 +3,7 @@
 There are no trust zones then. On an appliance systemd does this, each daemon as its own user.
 """
 
+import os
 import subprocess
 import sys
 import time
@@ -10,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from appliance.daemon import PARENT
 from appliance.errors import EXIT_CONFIG, ConfigError
 from appliance.settings import Settings
 
@@ -106,4 +108,5 @@ class Supervisor:
     def _spawn(self, arguments: Sequence[str]) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "appliance", "--settings", str(self.settings_file)]
         errors = subprocess.DEVNULL if self.quiet else None
-        return subprocess.Popen([*command, *arguments], stderr=errors)  # noqa: S603  our own command
+        ours = {**os.environ, PARENT: str(os.getpid())}
+        return subprocess.Popen([*command, *arguments], stderr=errors, env=ours)  # noqa: S603  our own command

@@ -47,6 +47,7 @@ _ENDED = (State.DONE, State.ASIDE)
 class Walked:
     """What one slide met on the line. All in seconds."""
 
+    verdict: str
     verdict_s: float
     """From its last byte to the verdict."""
     stages_s: Mapping[str, float]
@@ -137,6 +138,7 @@ def _measured(site: ApplianceSite, scanner: Scanner) -> int:
     slides_h = TOGETHER / (last.done_at - began) * 3600
     tissue = f"{scanner.mosaic.tissue_mm2:.0f} mm² of tissue"
     print(f"\none slide: {n_bytes / (1 << 20):.0f} MiB, {tissue}, {ALONE} one by one")
+    print(f"  verdicts: {', '.join(sorted({one.verdict for one in walked}))}")
     _print_stages(walked)
     _print_daemons(site, cpu_s)
     print(f"\n{TOGETHER} without a pause: {together_cpu_s / TOGETHER:.1f} CPU s a slide")
@@ -174,6 +176,7 @@ def _walked(site: ApplianceSite, slide: SlideStatus, done_at: float) -> Walked:
     ends |= {stage.value: times[stage] for stage in _STAGES} | {"release, deliver": done_at}
     names = list(ends)
     return Walked(
+        verdict=str(slide.verdict),
         verdict_s=slide.verdict_at - slide.last_byte_at,
         stages_s={name: ends[name] - ends[earlier] for earlier, name in pairwise(names)},
         done_at=done_at,

@@ -19,6 +19,9 @@ import numpy as np
 import onnxruntime
 from PIL import Image
 
+NEARLY = 1.05
+"""A level this much coarser than the model is as good: for us, and so for everybody."""
+_NORMALISING = ("Transpose", "Cast", "Mul", "Sub")
 Task = dict[str, Any]
 Read = Callable[[int, int, int], Image.Image]
 """Gives the tile of `side` pixels at (row, column) of the grid at the model's µm/px."""
@@ -29,7 +32,7 @@ def openslide_best(task: Task) -> Read:
     import openslide
 
     slide = openslide.OpenSlide(task["files"][0])
-    level = slide.get_best_level_for_downsample(task["um_px"] / task["base_um_px"] * 1.01)
+    level = slide.get_best_level_for_downsample(task["um_px"] / task["base_um_px"] * NEARLY)
     return _openslide(task, slide, level, Image.Resampling.BICUBIC)
 
 
@@ -54,21 +57,17 @@ def _openslide(task: Task, slide: Any, level: int, method: Image.Resampling) -> 
 
 
 def wsidicom_pil(task: Task) -> Read:
-    """`WsiDicom.read_region` at the finest level that is coarse enough, then PIL."""
+    """`WsiDicom.read_region` at the coarsest level that is fine enough, then PIL."""
     import wsidicom
 
     slide = wsidicom.WsiDicom.open(task["files"])
-    fitting = [one for one in slide.levels if one.mpp.width <= task["um_px"] * 1.01]
+    fitting = [one for one in slide.levels if one.mpp.width <= task["um_px"] * NEARLY]
     level = max(fitting, key=lambda one: one.level)
     to_level = task["um_px"] / level.mpp.width
 
     def read(row: int, column: int, side: int) -> Image.Image:
-        left, top, size = round(column * to_level), round(row * to_level), round(side * to_level)
-        inside = (min(size, level.size.width - left), min(size, level.size.height - top))
-        region = slide.read_region((left, top), level.level, inside).convert("RGB")
-        if inside != (size, size):  # it reads nothing that lies outside
-            region, part = Image.new("RGB", (size, size), "white"), region
-            region.paste(part, (0, 0))
+        at, size = (round(column * to_level), round(row * to_level)), round(side * to_level)
+        region = slide.read_region(at, level.level, (size, size)).convert("RGB")
         return region if size == side else region.resize((side, side))
 
     return read
@@ -127,9 +126,14 @@ def float_model(source: Path, target: Path) -> None:
     import onnx
 
     model = onnx.load(source)
-    first = next(node for node in model.graph.node if node.op_type == "Conv")
+    tensor = model.graph.input[0].name
+    while True:
+        (following,) = (node for node in model.graph.node if tensor in node.input)
+        if following.op_type not in _NORMALISING:
+            break
+        tensor = following.output[0]
     outputs = [one.name for one in model.graph.output]
-    onnx.utils.extract_model(str(source), str(target), [first.input[0]], outputs)
+    onnx.utils.extract_model(str(source), str(target), [tensor], outputs)
 
 
 def peak_mib() -> float:

@@ -84,14 +84,14 @@ class Mosaic:
     def of_tissue(
         cls, tissue_mm2: float, *, um_px: float, quality: int, spoiled: bool = False
     ) -> "Mosaic":
-        """Plan a slide with so much tissue, on a little more than twice the area."""
+        """Plan a slide with so much tissue, on a little more than twice the area, and a rim."""
         piece_mm2 = (PIECE_PX * um_px / 1000) ** 2 * _tissue_share()
         tissue_pieces = max(1, round(tissue_mm2 / piece_mm2))
         down = max(2, round((tissue_pieces * 2.2 * 0.75) ** 0.5))
         across = max(2, round(tissue_pieces * 2.2 / down))
         return cls(
-            pieces_down=down,
-            pieces_across=across,
+            pieces_down=down + 2,
+            pieces_across=across + 2,
             tissue_pieces=tissue_pieces,
             um_px=um_px,
             quality=quality,
@@ -210,11 +210,15 @@ def _joined(some: npt.NDArray[np.int64], factor: int) -> Callable[[], Rgb]:
 
 
 def _laid(mosaic: Mosaic) -> npt.NDArray[np.int64]:
-    """Lay the pieces: -1 is glass, tissue nearest to the middle; always the same."""
+    """Lay the pieces: -1 is glass, tissue nearest to the middle; always the same.
+
+    The rim is glass, since not every tool reads tiles that hang over the edge of a slide.
+    """
     rows, columns = np.mgrid[: mosaic.pieces_down, : mosaic.pieces_across]
     far = np.hypot(
         (rows + 0.5) / mosaic.pieces_down - 0.5, (columns + 0.5) / mosaic.pieces_across - 0.5
     )
+    far[[0, -1]] = far[:, [0, -1]] = np.inf
     nearest = np.argsort(far, axis=None, kind="stable")[: mosaic.tissue_pieces]
     laid = np.full(far.size, -1)
     laid[nearest] = np.random.default_rng(5).integers(

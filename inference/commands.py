@@ -44,14 +44,19 @@ def _infer(arguments: argparse.Namespace) -> int:
         journal=journal,
         root=root,
         stage=Stage.REPORT,
-        handle=report_handler(settings.verdict, settings.report),
+        handle=report_handler(settings.report),
     )
+
+    def infer_step() -> bool:
+        predictor.check()
+        return infer.step()
+
     words = f"{' and '.join(sorted(set(predictor.devices)))}, {workers} workers"
     daemon = Daemon(
         name="infer",
         settings=settings,
         journal=journal,
-        steps=[*(infer.step for _ in range(predictor.slides)), report.step],
+        steps=[*(infer_step for _ in range(predictor.slides)), report.step],
         words=words,
     )
     try:

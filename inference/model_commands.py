@@ -39,9 +39,10 @@ def _register_import(actions: "argparse._SubParsersAction[argparse.ArgumentParse
     bring = actions.add_parser(
         "import",
         help="make a model folder of an ONNX or PyTorch file",
-        description="Makes a model folder of an ONNX file, TorchScript or a torch.export archive, "
-        "and tries whether it gives the numbers that the original gives. What the flags leave out "
-        "is asked for on a terminal. See docs/bring-your-model.md.",
+        description="Makes a model folder of an ONNX file or of TorchScript, which is a program: "
+        "take it only from people you trust. Tries whether the model gives the numbers that the "
+        "original gives. What the flags leave out is asked for on a terminal. See "
+        "docs/bring-your-model.md.",
     )
     bring.add_argument("source", type=Path, metavar="SRC")
     bring.add_argument("target", type=Path, metavar="DST", help="folder to be made")

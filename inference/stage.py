@@ -20,7 +20,7 @@ from appliance.slides.reader import SlideReader, open_slide
 from appliance.storage import storage_errors
 from appliance.worker import Handler, Work
 from inference.judging.judged import judged
-from inference.judging.stored import check_fit, read_class_map
+from inference.judging.stored import check_fit, read_class_map, rules_of
 from inference.reports.objects import SR_DCM, written
 from inference.running.predict import Predictor, Progress
 
@@ -56,9 +56,7 @@ def infer_handler(
     return infer
 
 
-def report_handler(
-    rules: VerdictRules, settings: Report = AS_SHIPPED, *, clock: Clock = time.monotonic
-) -> Handler:
+def report_handler(settings: Report = AS_SHIPPED, *, clock: Clock = time.monotonic) -> Handler:
     """Give the handler of the report stage: `findings/` and `deid/` in, `report/` out."""
 
     def make(work: Work) -> Outcome:
@@ -70,7 +68,6 @@ def report_handler(
             write_report(
                 reader,
                 findings_folder,
-                rules,
                 output=work.output,
                 progress=work.progress,
                 settings=settings,
@@ -151,7 +148,6 @@ def find(
 def write_report(
     reader: SlideReader,
     findings_folder: Path,
-    rules: VerdictRules,
     *,
     output: Path,
     progress: Progress,
@@ -177,7 +173,7 @@ def write_report(
         class_map,
         reader=reader,
         folder=findings_folder,
-        rules=rules,
+        rules=rules_of(findings),
         settings=settings,
         predecessors=predecessors,
         progress=progress,

@@ -131,7 +131,11 @@ class Release:
             else:
                 yield self._post(slide, route, "outside_sr", (product,))
         else:
-            yield self._post(slide, route, "report", self._report(slide, route))
+            products = self._report(slide, route)
+            if products:
+                yield self._post(slide, route, "report", products)
+            else:
+                yield f"Route {route.name}: nothing. The slide has nothing that it carries.", ()
 
     def _tiles(self, slide: OpenedSlide, route: Route) -> Iterator[tuple[str, tuple[Parcel, ...]]]:
         tile_route = TileRoute(route, vault=self._vault, keys=self._keys)

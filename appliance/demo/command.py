@@ -7,19 +7,6 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-from appliance.daemon import open_journal
-from appliance.demo.report import (
-    finding_lines,
-    findings_of,
-    picture_of,
-    received_lines,
-    slide_lines,
-)
-from appliance.demo.run import walk_the_line
-from appliance.line import State
-from appliance.settings import load
-from appliance.supervisor import NO_ZONES
-
 EXIT_ASIDE = 1
 
 
@@ -33,6 +20,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Walk one slide down the line and show what came of it."""
+    from appliance.daemon import open_journal
+    from appliance.demo.report import (
+        finding_lines,
+        findings_of,
+        picture_of,
+        received_lines,
+        slide_lines,
+    )
+    from appliance.demo.run import walk_the_line
+    from appliance.line import State
+    from appliance.settings import load
+    from appliance.supervisor import NO_ZONES
+
     started = time.monotonic()
     stamp = time.strftime("%Y%m%d-%H%M%S")
     folder = (arguments.folder or Path("demo") / stamp).absolute()

@@ -3,12 +3,9 @@
 While one is judged the next is sent and de-identified.
 """
 
-import secrets
-import shutil
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
@@ -16,17 +13,15 @@ from appliance.errors import ApplianceError, ConfigError, InvalidInstance, Rejec
 from appliance.line import SlideStatus
 from appliance.offline.line import Sending, TemporaryLine
 from appliance.offline.method import Method
+from appliance.offline.private_folder import private_folder
 from appliance.offline.results import Result, Results
 from appliance.offline.sources import SourceSlide, find_slides, name_of
-from appliance.storage import PRIVATE_FOLDER_MODE
 from appliance.temporary import LOOK_EVERY_S
 
 Progress = Callable[[int, int, float], None]
 """Told how many slides of how many are done, and which share of all bytes."""
 
 _AT_ONCE: Final = 2
-_LONGEST_PATH: Final = 80
-"""A socket's path has at most 107 bytes (unix(7)), and ours lie below."""
 
 
 def analyze_folder(
@@ -47,7 +42,7 @@ def analyze_folder(
     if target.resolve().is_relative_to(source.resolve()):
         raise ConfigError("The folder to write to lies inside the folder to read; name another.")
     found = find_slides(source)
-    results = Results(target, method.digest())
+    results = Results(target, method.digest(), private=method.restore)
     batch = _Batch(found.slides, results, progress)
     damaged = [
         Result(places=(place,), error=InvalidInstance("The header of a DICOM file is damaged."))
@@ -57,7 +52,7 @@ def analyze_folder(
         waiting = batch.waiting(again=again)
         first = next(waiting, None)
         if first is not None:
-            folder = ending.enter_context(_private_folder())
+            folder = ending.enter_context(private_folder())
             line = ending.enter_context(TemporaryLine(folder, method))
             batch.run(line, first, waiting)
     return damaged + batch.results
@@ -176,16 +171,3 @@ class _Batch:
     def _tell(self) -> None:
         done = sum(size * share for size, share in zip(self._sizes, self._shares, strict=True))
         self._progress(len(self._made), len(self._slides), done / sum(self._sizes))
-
-
-@contextmanager
-def _private_folder() -> Iterator[Path]:
-    """Give a folder that only we may read, and that goes with us: originals lie in it."""
-    folder = Path(tempfile.gettempdir()) / f"coverslip-{secrets.token_hex(4)}"
-    if len(str(folder)) > _LONGEST_PATH:
-        raise ConfigError("TMPDIR is too long a path for the sockets in it; name a shorter one.")
-    folder.mkdir(mode=PRIVATE_FOLDER_MODE)
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)

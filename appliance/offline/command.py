@@ -3,17 +3,11 @@
 import argparse
 import json
 import logging
-import signal
 import sys
 from pathlib import Path
-from types import FrameType
 from typing import Final
 
 from appliance.command import EXIT_REFUSED
-from appliance.offline.batch import analyze_folder
-from appliance.offline.method import method_of
-from appliance.offline.results import json_of, lines_of
-from appliance.supervisor import NO_ZONES
 
 _BAR: Final = 30
 _DESCRIPTION: Final = (
@@ -51,8 +45,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Judge the slides that the command line names and print what became of them."""
+    from appliance.offline.batch import analyze_folder
+    from appliance.offline.method import method_of
+    from appliance.offline.private_folder import interruptible
+    from appliance.offline.results import json_of, lines_of
+    from appliance.supervisor import NO_ZONES
+
     logging.getLogger("pydicom").setLevel(logging.CRITICAL + 1)  # its words quote values
-    signal.signal(signal.SIGTERM, _interrupt)
+    interruptible()
     method = method_of(
         arguments.settings,
         keys=arguments.keys,
@@ -61,6 +61,8 @@ def run(arguments: argparse.Namespace) -> int:
         restore=arguments.restore,
     )
     print(NO_ZONES, file=sys.stderr)
+    if not arguments.settings.exists():
+        print("There is no settings file: the defaults and bundled models hold.", file=sys.stderr)
     if method.keys is None and not method.restore:
         print("Pseudonyms hold for this run only (--keys keeps them).", file=sys.stderr)
     progress = _Progress()
@@ -76,11 +78,6 @@ def run(arguments: argparse.Namespace) -> int:
         print(lines_of(results, arguments.target))
     refused = [one for one in results if one.error is not None]
     return EXIT_REFUSED if refused or not results else 0
-
-
-def _interrupt(_number: int, _frame: FrameType | None) -> None:
-    """End as Ctrl-C does, so that daemons and the private folder go with us."""
-    raise KeyboardInterrupt
 
 
 class _Progress:

@@ -31,7 +31,7 @@ STUCK_LIMIT_S = 600.0
 """A slide of which nothing was heard for so long is given up."""
 MOST_RETRIES = 3
 """Nobody frees a disk or mends a GPU while a batch waits."""
-_ZONES: Final = ("original", "sealed", "deid", "findings", "report", f"outbox/{RESTORED}")
+_ZONES: Final = ("original", "sealed", "deid", "findings", "report")
 _SHARE: Final = {
     Stage.ASSEMBLE: 0.05,
     Stage.DEIDENTIFY: 0.1,
@@ -207,20 +207,24 @@ class TemporaryLine:
             yield from (file for file in made if file.name != "outside_sr.dcm")
             return
         yield from (file for file in made if file.suffix != ".dcm")
-        for delivery in self.slides()[slide_id].deliveries:
-            for folder in self.root.outbox(RESTORED).glob(f"{delivery.parcel_id}@*"):
-                yield from folder.glob("*.dcm")
+        for folder in self._parcels(slide_id):
+            yield from folder.glob("*.dcm")
 
     def forget(self, slide_id: str) -> None:
         """Remove the files of a slide that came to its end, so that a batch needs little room."""
-        for zone in _ZONES:
-            for folder in self.root.zone(zone).glob(f"{slide_id}@*"):
-                shutil.rmtree(folder, ignore_errors=True)
+        folders = [one for zone in _ZONES for one in self.root.zone(zone).glob(f"{slide_id}@*")]
+        for folder in (*folders, *self._parcels(slide_id)):
+            shutil.rmtree(folder, ignore_errors=True)
 
     def _is_reported(self, status: SlideStatus) -> bool:
         stages = list(Stage)
         last = Stage.RELEASE if self._method.restore else Stage.REPORT
         return stages.index(status.stage) > stages.index(last) or status.state is State.DONE
+
+    def _parcels(self, slide_id: str) -> list[Path]:
+        outbox = self.root.outbox(RESTORED)
+        deliveries = self.slides()[slide_id].deliveries
+        return [one for parcel in deliveries for one in outbox.glob(f"{parcel.parcel_id}@*")]
 
     def _published(self, slide_id: str, stage: Stage) -> list[Path]:
         zone = {Stage.INFER: "findings", Stage.REPORT: "report"}[stage]

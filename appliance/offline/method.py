@@ -8,13 +8,26 @@ from typing import Any
 
 from appliance import __version__
 from appliance.errors import ConfigError
-from appliance.settings import Deidentify, Inference, Model, Report, Settings, VerdictRules, load
+from appliance.settings import (
+    Deidentify,
+    Inference,
+    Model,
+    Report,
+    Settings,
+    VerdictRules,
+    credential,
+    load,
+)
 from appliance.temporary import bundled_models, free_ports, reads_pixels
 
 RESTORED = "restored"
 """Name of the route that puts the true identity back. Nothing is sent on it: the parcel is taken
 from its outbox."""
 _QUIET_S = 1.0
+_NO_MATTER = {"device", "workers", "model_limit_s"}
+"""Settings that change how fast, and not what."""
+_PSEUDONYM_KEY = "pseudonym.key"
+_KEY_PURPOSE = b"coverslip analyze: which key\n"
 _LEASE_S = 10.0
 """Nobody else works on the slides: a daemon that died may be followed up soon."""
 _HERE = "127.0.0.0/8"
@@ -35,11 +48,21 @@ class Method:
     def digest(self) -> str:
         """Give the digest of all that changes results, so that a later run knows its own."""
         sections = {
-            name: getattr(self, name).model_dump(mode="json")
+            name: getattr(self, name).model_dump(mode="json", exclude=_NO_MATTER)
             for name in ("deidentify", "inference", "verdict", "report")
         }
-        told = json.dumps([sections, self.restore, __version__], sort_keys=True)
+        told = json.dumps([sections, self._key_digest(), self.restore, __version__], sort_keys=True)
         return hashlib.sha256(told.encode()).hexdigest()
+
+    def _key_digest(self) -> str:
+        """Tell one pseudonym key from another; without keys each run has its own."""
+        if self.keys is None:
+            return "of the run"
+        try:
+            key = credential(self.keys / _PSEUDONYM_KEY).read_bytes()
+        except OSError as error:
+            raise ConfigError("The pseudonym key cannot be read (keys.folder, --keys).") from error
+        return hashlib.sha256(_KEY_PURPOSE + key).hexdigest()
 
 
 def method_of(
@@ -59,7 +82,7 @@ def method_of(
     """
     if keys is not None and not keys.is_dir():
         raise ConfigError("There is no folder of keys there; coverslip keys init makes one.")
-    settings = load(settings_file) if settings_file.exists() else None
+    settings = _settings(settings_file)
     asked = {"device": device, "workers": workers}
     inference = (settings.inference if settings else Inference()).model_copy(
         update={name: value for name, value in asked.items() if value is not None}
@@ -78,6 +101,15 @@ def method_of(
         keys=keys or (settings.keys.folder if settings else None),
         restore=restore,
     )
+
+
+def _settings(file: Path) -> Settings | None:
+    try:
+        return load(file) if file.exists() else None
+    except PermissionError as error:
+        raise ConfigError(
+            "The settings file may not be read by this user; name another with --settings."
+        ) from error
 
 
 def settings_text(method: Method, *, root: Path, keys: Path) -> str:

@@ -57,6 +57,8 @@ class Results:
         Made when needed.
     method_digest
         Of everything that decides the results.
+    private
+        Whether only we may read the results, which say whose they are.
 
     Raises
     ------
@@ -64,12 +66,13 @@ class Results:
         It cannot be written.
     """
 
-    def __init__(self, target: Path, method_digest: str) -> None:
+    def __init__(self, target: Path, method_digest: str, *, private: bool = False) -> None:
         self._target = target
         self._method_digest = method_digest
+        self._private = private
         try:
             (target / NOTES).mkdir(parents=True, exist_ok=True)
-            for part in target.glob(".*.part"):
+            for part in target.glob(".slide-*.part"):
                 shutil.rmtree(part)
         except OSError as error:
             raise ConfigError(f"{target} cannot be made or written.") from error
@@ -90,16 +93,23 @@ class Results:
         part, folder = self._target / f".{name}.part", self._target / name
         with storage_errors():
             shutil.rmtree(part, ignore_errors=True)
-            part.mkdir()
+            part.mkdir(mode=0o700)
             for product in products:
                 shutil.copyfile(product, part / product.name)
+                (part / product.name).chmod(0o600 if self._private else 0o644)
+            if not self._private:
+                part.chmod(0o755)
             shutil.rmtree(folder, ignore_errors=True)
             part.rename(folder)
         return folder
 
     def note(self, name: str, digest: str, results: Sequence[Result]) -> None:
-        """Note what became of a slide."""
+        """Note what became of a slide; of one that is refused now, no earlier results stay."""
         refused = [one.error for one in results if one.error is not None]
+        made = {one.folder for one in results}
+        for folder in self._target.glob(f"{name}*"):
+            if folder not in made and folder.name.removeprefix(name).strip("-0123456789") == "":
+                shutil.rmtree(folder)
         note = {
             "status": "refused" if refused else "done",
             "digest": digest,

@@ -10,7 +10,7 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from appliance.errors import ConfigError
 from appliance.settings.network import (
@@ -52,6 +52,8 @@ __all__ = [
 ]
 
 _DIGEST: Final = r"^sha256:[0-9a-f]{64}$"
+_ARTIFACTS: Final = ["fold", "dark_spot", "pen", "bubble", "out_of_focus", "blood"]
+"""The names of `slides.classes.ARTIFACTS`, which no settings import: it needs NumPy."""
 
 
 class Storage(Section):
@@ -163,6 +165,14 @@ class VerdictRules(Section):
     unlikeness: float = Field(default=1.0, gt=0)
     """A slide that looks this unlike the training data is never accepted; 1 is the model's own
     limit, more lets stranger slides pass."""
+
+    @field_validator("rescan", "review")
+    @classmethod
+    def _name_artifacts(cls, limits: dict[str, float]) -> dict[str, float]:
+        for name in limits:
+            if name not in _ARTIFACTS:
+                raise ValueError(f"there is no artifact {name}{_did_you_mean(name, _ARTIFACTS)}")
+        return limits
 
 
 class Operators(Section):

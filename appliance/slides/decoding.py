@@ -28,7 +28,7 @@ from wsidicom.uid import JPEGXL
 
 from appliance.errors import DamagedImage, UnreadableEncoding
 from appliance.slides.codestreams import Codestream, Kind, rle_segments, sniff
-from appliance.slides.grey import PixelForm, Pixels, Samples
+from appliance.slides.grey import MOST_FRAME_PX, PixelForm, Pixels, Samples
 from appliance.slides.jpeg import marked_rgb
 
 CORRUPT = "One frame of the slide is damaged and cannot be decoded."
@@ -146,7 +146,8 @@ def _checked(frame: bytes, form: PixelForm) -> Codestream:
     stream = sniff(frame)
     if stream is None or stream.components not in (0, form.samples_per_pixel):
         raise DamagedImage(CORRUPT)
-    if stream.rows * stream.columns > _EXCESS * form.tile_rows * form.tile_columns:
+    believed_px = min(_EXCESS * form.tile_rows * form.tile_columns, MOST_FRAME_PX)
+    if stream.rows * stream.columns > believed_px:
         raise DamagedImage(_BELIED)
     if stream.kind not in _WITHOUT_END and not frame.rstrip(b"\0").endswith(_END):
         raise DamagedImage(CORRUPT)

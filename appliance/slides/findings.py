@@ -2,7 +2,8 @@
 
 import json
 import math
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +113,8 @@ class Findings:
     """Side of a pixel of `focus_map.png`; None when there is none."""
     unlikeness: float | None = None
     """How unlike the training data the slide looks, 1 at the limit; None when not measured."""
+    rules: Mapping[str, Any] = field(default_factory=dict)
+    """The settings `[verdict]` that the verdict followed: a report states these limits."""
 
     def artifact(self, kind: SlideClass) -> ArtifactArea:
         """Give the area of one artifact; zero when it was not found."""
@@ -179,6 +182,7 @@ def _findings(raw: dict[str, Any]) -> Findings:
         tile_results=tuple(_tile_result(item) for item in raw["tile_results"]),
         focus_um_px=_optional(raw["focus_um_px"]),
         unlikeness=_optional(raw["unlikeness"]),
+        rules=dict(raw["rules"]),
     )
 
 

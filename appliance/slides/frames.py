@@ -6,6 +6,7 @@ Encapsulated pixel data is a sequence of items: a Basic Offset Table, then the f
 
 import mmap
 import struct
+import threading
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
@@ -25,7 +26,8 @@ _BROKEN = "The frames of one image file cannot be located; the file is damaged."
 _KEPT_BYTES = 32 << 20
 _FAULT_BYTES = 64 << 10
 """How much Linux maps around one byte that is read (fault_around_bytes)."""
-_MOST_FRAME_BYTES = 512 << 20
+_MOST_FRAME_BYTES = 256 << 20
+"""More than the largest frame takes without compression, in 16 bits."""
 
 _CODESTREAM_STARTS = (b"\xff\xd8", b"\xff\x4f", b"\xff\x0a")
 """JPEG and JPEG-LS, JPEG 2000, JPEG XL."""
@@ -157,11 +159,12 @@ class EncodedFrames:
     ) -> None:
         self._file = MappedFile(path)
         self._n_frames = n_frames
+        self._walking = threading.Lock()
         try:
             self._first, tables = self._tables(pixel_data_at, extended_offsets)
             believed = [table for table in tables if self._is_believable(table)]
-            self._is_walked = not believed
-            self._starts = believed[0] if believed else self._walk()
+            self._walked = None if believed else self._walk()
+            self._starts = believed[0] if self._walked is None else self._walked
         except (struct.error, ValueError, DamagedImage) as error:
             self._file.close()
             raise DamagedImage(_BROKEN) from error
@@ -192,25 +195,30 @@ class EncodedFrames:
         DamagedImage
             The file ends early, or its items make no frames.
         """
+        starts = self._starts
         try:
-            return self._joined(number)
+            return self._joined(starts, number)
         except (struct.error, DamagedImage) as error:
-            if self._is_walked:
+            if starts is self._walked:
                 raise DamagedImage(_BROKEN) from error
-        self._starts, self._is_walked = self._walk(), True  # the offset table lies
+        with self._walking:  # the offset table lies; another thread may have found out before
+            if self._starts is starts:
+                self._starts = self._walked = self._walk()
         return self.frame(number)
 
-    def _joined(self, number: int) -> bytes:
-        position, following = int(self._starts[number]), number + 1
-        is_last = following == len(self._starts)
-        end = len(self._file) if is_last else int(self._starts[following])
+    def _joined(self, starts: Offsets, number: int) -> bytes:
+        position, following = int(starts[number]), number + 1
+        is_last = following == len(starts)
+        end = len(self._file) if is_last else int(starts[following])
         fragments: list[bytes] = []
+        left_bytes = _MOST_FRAME_BYTES
         while position < end:
             group, element, length = self._file.item(position)
             if (group, element) != _ITEM_TAG:
                 break
             position += _ITEM.size
-            if position + length > min(end, position + _MOST_FRAME_BYTES):
+            left_bytes -= length
+            if position + length > end or left_bytes < 0:
                 raise DamagedImage(_BROKEN)
             fragments.append(self._file.take(position, position + length))
             position += length

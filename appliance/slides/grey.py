@@ -18,6 +18,9 @@ from pydicom.dataset import Dataset
 
 from appliance.errors import UnreadableEncoding
 
+MOST_FRAME_PX = 32 << 20
+"""An image may come as one frame; a larger one would take hundreds of megabytes to decode."""
+
 Pixels = npt.NDArray[np.uint8]
 Samples = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
 

@@ -32,7 +32,7 @@ from appliance.slides.elements import (
 )
 from appliance.slides.frame_groups import PER_FRAME_GROUPS, FrameGroups, read_frame_groups
 from appliance.slides.frames import EncodedFrames, Frames, NativeFrames
-from appliance.slides.grey import PixelForm, pixel_form
+from appliance.slides.grey import MOST_FRAME_PX, PixelForm, pixel_form
 from appliance.slides.tiling import Grid
 
 PIXEL_DATA = 0x7FE00010
@@ -42,11 +42,11 @@ _PREFIX = b"DICM"
 _META_GROUP = 0x0002
 _TRANSFER_SYNTAX = 0x00020010
 _MOST_HEADER_BYTES = 256 << 20
-_MOST_TILE_PX = 128 << 20
-"""An image may come as one frame; one larger than this would take gigabytes to decode."""
+_MOST_TILES = 5_000_000
+"""A scan of 152 mm by 102 mm at 0.25 µm/px has 3.8 million of 256 px; tiny ones would take days."""
 _LONGEST_SIDE_UM, _SHORTER_SIDE_UM = 160_000.0, 130_000.0
 """Whole-mount slides are 152 mm by 102 mm or 127 mm square at most."""
-_ANISOTROPY = 0.05
+_ANISOTROPY = 0.01
 """Row and column spacing may differ by this share; the models know square pixels only."""
 _PLAUSIBLE_UM_PX = (0.02, 2000.0)
 """Spacings outside are a scanner's mistake. Tiny top levels of a pyramid are coarse by right."""
@@ -96,6 +96,8 @@ class VolumeImage:
     """Micrometres per pixel, mean of row and column spacing."""
     form: PixelForm
     frame_order: FrameOrder
+    origin_um: tuple[float, float] | None
+    """X and Y Offset in Slide Coordinate System of the matrix; None when not given."""
     extended_offsets: bytes
     """Extended Offset Table (7FE0,0001) as stored, or empty."""
 
@@ -224,17 +226,21 @@ def _described(
     )
     if min(grid.rows, grid.columns, grid.tile_rows, grid.tile_columns) < 1:
         raise ValueError("an image without pixels")
-    if grid.tile_rows * grid.tile_columns > _MOST_TILE_PX:
+    if grid.tile_rows * grid.tile_columns > MOST_FRAME_PX:
         raise UnreadableEncoding("The frames of this slide are larger than can be read here.")
+    um_px = _um_px(header, grid)
+    if grid.down * grid.across > _MOST_TILES:
+        raise UnfitScan("The slide is cut into more tiles than can be read here.")
     return VolumeImage(
         path=path,
         header=header,
         pixels=pixels,
         groups=groups,
         grid=grid,
-        um_px=_um_px(header, grid),
+        um_px=um_px,
         form=pixel_form(header),
         frame_order=_frame_order(header),
+        origin_um=_origin_um(header),
         extended_offsets=bytes(header.get("ExtendedOffsetTable") or b""),
     )
 
@@ -257,6 +263,15 @@ def _frame_order(header: FileDataset) -> FrameOrder:
         first_frame=int(header.get("ConcatenationFrameOffsetNumber") or 0),
         n_parts=int(header.get("InConcatenationTotalNumber") or 0),
     )
+
+
+def _origin_um(header: FileDataset) -> tuple[float, float] | None:
+    for origin in (header.get("TotalPixelMatrixOriginSequence") or [])[:1]:
+        x_mm = origin.get("XOffsetInSlideCoordinateSystem")
+        y_mm = origin.get("YOffsetInSlideCoordinateSystem")
+        if x_mm is not None and y_mm is not None:
+            return float(x_mm) * 1000, float(y_mm) * 1000
+    return None
 
 
 def _um_px(header: FileDataset, grid: Grid) -> float:

@@ -1,11 +1,14 @@
 """What a JPEG codestream says about itself (ITU-T T.81 B.2); the DICOM header is not believed."""
 
+import re
 import struct
 from dataclasses import dataclass
 
 _SOI = b"\xff\xd8"
 _START_OF_SCAN = 0xFFDA
 _SEGMENT = struct.Struct(">HH")
+_FILL = re.compile(rb"\xff+(?=\xff)")
+"""Bytes that may stand before any marker (T.81 B.1.1.2)."""
 _FRAME = struct.Struct(">BHHB")
 HUFFMAN_FRAMES = frozenset((0xFFC0, 0xFFC1, 0xFFC2))
 LOSSLESS_FRAME = 0xFFC3
@@ -47,7 +50,11 @@ def any_jpeg_facts(codestream: bytes) -> JpegFacts | None:
     if not codestream.startswith(_SOI):
         return None
     position, found, colour, rgb = len(_SOI), None, False, False
-    while position + 10 <= len(codestream):
+    while True:
+        fill = _FILL.match(codestream, position)
+        position = fill.end() if fill else position
+        if position + 10 > len(codestream):
+            break
         marker, length = _SEGMENT.unpack_from(codestream, position)
         if marker in _FRAMES:
             found = marker, *_FRAME.unpack_from(codestream, position + 4)

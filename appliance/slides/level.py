@@ -1,20 +1,25 @@
 """The instances of one level: the parts of a concatenation, and which of several is shown.
 
-Scanners send one instance a level, or one for each optical path or focal plane. Shown is the first
-optical path, and of that the middle focal plane.
+Scanners send one instance a level, or one for each optical path or focal plane. Shown is one
+optical path, the same on every level, and of that the middle focal plane. All of them must show the
+same area of the glass: a slide may hold several scanned areas, which are no levels of each other.
 """
 
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from appliance.errors import DamagedImage
+from appliance.errors import DamagedImage, UnfitScan
 from appliance.slides.decoding import encoded, native, refuse_unknown
 from appliance.slides.image import VolumeImage
+from appliance.slides.recent import RecentTiles
 from appliance.slides.sources import TiledSource
 from appliance.slides.tiling import FrameIndex, full_index, sparse_index
 
 _MISSING = "A part of an image of the slide is missing."
+_SEVERAL_AREAS = "The images of this slide show different areas of the glass."
+_SLACK_PX, _SLACK_SHARE = 1.5, 0.01
+"""What sides and origins of levels may differ by: pixels of the coarser, plus a share of a side."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,18 +44,25 @@ def levels_of(images: Sequence[VolumeImage]) -> list[LevelImages]:
     ------
     DamagedImage
         A part of a concatenation is missing.
+    UnfitScan
+        The images show more than one area of the glass.
     """
     by_shape: dict[tuple[int, int], dict[str, list[VolumeImage]]] = {}
     for image in sorted(images, key=lambda image: str(image.path)):
         whole = image.frame_order.concatenation_uid or str(image.path)
         same_shape = by_shape.setdefault((image.grid.rows, image.grid.columns), {})
         same_shape.setdefault(whole, []).append(image)
-    levels = [_level([_ordered(parts) for parts in shape.values()]) for shape in by_shape.values()]
-    return sorted(levels, key=lambda level: level.parts[0].um_px)
+    levels = [[_ordered(parts) for parts in shape.values()] for shape in by_shape.values()]
+    levels.sort(key=lambda wholes: wholes[0][0].um_px)
+    base = levels[0][0][0]
+    if not all(_is_same_area(image, base) for image in images):
+        raise UnfitScan(_SEVERAL_AREAS)
+    path = min(map(_path, levels[0]))
+    return [_level(wholes, path) for wholes in levels]
 
 
-def level_source(level: LevelImages) -> TiledSource:
-    """Open the pixels of one level.
+def level_source(level: LevelImages, recent: RecentTiles) -> TiledSource:
+    """Open the pixels of one level; tiles that were decoded are kept in `recent`.
 
     Raises
     ------
@@ -71,7 +83,7 @@ def level_source(level: LevelImages) -> TiledSource:
         index = _index(parts)  # by now the number of frames is known to be true
         opened.pop_all()
     decode = encoded(first.form) if first.is_encapsulated else native(first.form)
-    return TiledSource(frames, index, decode)
+    return TiledSource(frames, index, decode, recent)
 
 
 def _ordered(parts: Sequence[VolumeImage]) -> tuple[VolumeImage, ...]:
@@ -89,8 +101,28 @@ def _ordered(parts: Sequence[VolumeImage]) -> tuple[VolumeImage, ...]:
     return tuple(ordered)
 
 
-def _level(wholes: Sequence[tuple[VolumeImage, ...]]) -> LevelImages:
-    path = _path(wholes[0])
+def _is_same_area(image: VolumeImage, base: VolumeImage) -> bool:
+    slack_um = _SLACK_PX * image.um_px
+    height_um, width_um = base.grid.rows * base.um_px, base.grid.columns * base.um_px
+    differences = [
+        (image.grid.rows * image.um_px - height_um, height_um),
+        (image.grid.columns * image.um_px - width_um, width_um),
+    ]
+    if image.origin_um is not None and base.origin_um is not None:
+        longer_um = max(height_um, width_um)  # the matrix may lie turned on the glass
+        differences += [
+            (one - other, longer_um)
+            for one, other in zip(image.origin_um, base.origin_um, strict=True)
+        ]
+    return all(
+        abs(difference) <= slack_um + _SLACK_SHARE * side_um for difference, side_um in differences
+    )
+
+
+def _level(wholes: Sequence[tuple[VolumeImage, ...]], path: str) -> LevelImages:
+    """Choose what is shown; a level that lacks the path of the base shows its own first one."""
+    if path not in map(_path, wholes):
+        path = min(map(_path, wholes))
     same_path = [parts for parts in wholes if _path(parts) == path]
     same_path.sort(key=lambda parts: parts[0].frame_order.z_um)
     shown = same_path[(len(same_path) - 1) // 2]

@@ -13,10 +13,13 @@ from pydicom.dataset import FileDataset
 from appliance.errors import UnfitScan
 from appliance.slides.image import VolumeImage, volume_image
 from appliance.slides.level import level_source, levels_of
+from appliance.slides.recent import RecentTiles
 from appliance.slides.sources import WHITE, Pixels, TiledSource
 
 _PLAUSIBLE_BASE_UM_PX = 50.0
 _EIGHT_BITS = 8
+_KEPT_BYTES = 64 << 20
+"""Decoded tiles of all levels that are kept for the neighbours."""
 SHRINKS = (1, 2, 4, 8)
 """How much smaller a level can be decoded along a side: libjpeg's DCT scaling."""
 
@@ -164,7 +167,7 @@ def open_slide(files: Sequence[Path]) -> SlideReader:
     Raises
     ------
     UnfitScan
-        No VOLUME image, no pixel spacing, or one that cannot be true.
+        No VOLUME image, no pixel spacing or one that cannot be true, or several scanned areas.
     DamagedImage
         A file is damaged, or a part of an image is missing.
     UnreadableEncoding
@@ -177,10 +180,11 @@ def open_slide(files: Sequence[Path]) -> SlideReader:
     base = groups[0].parts[0]
     if base.um_px > _PLAUSIBLE_BASE_UM_PX:
         raise UnfitScan("The pixel spacing that the scanner wrote cannot be true.")
+    recent = RecentTiles(_KEPT_BYTES)
     with ExitStack() as opened:
         sources = []
         for group in groups:
-            sources.append(level_source(group))
+            sources.append(level_source(group, recent))
             opened.callback(sources[-1].close)
         opened.pop_all()
     levels = [_level(group.parts[0], base) for group in groups]

@@ -7,7 +7,7 @@ from appliance.slides.grey import Pixels
 
 
 class RecentTiles:
-    """Decoded tiles by frame number and shrink, up to a limit. Thread-safe.
+    """Decoded tiles by level, frame number and shrink, up to a limit. Thread-safe.
 
     Parameters
     ----------
@@ -17,17 +17,17 @@ class RecentTiles:
 
     def __init__(self, limit_bytes: int) -> None:
         self._left_bytes = limit_bytes
-        self._tiles: OrderedDict[tuple[int, int], Pixels] = OrderedDict()
+        self._tiles: OrderedDict[tuple[int, int, int], Pixels] = OrderedDict()
         self._lock = threading.Lock()
 
-    def get(self, key: tuple[int, int]) -> Pixels | None:
+    def get(self, key: tuple[int, int, int]) -> Pixels | None:
         """Give a tile, not to be written to; None when it is not kept."""
         with self._lock:
             if key in self._tiles:
                 self._tiles.move_to_end(key)
             return self._tiles.get(key)
 
-    def keep(self, key: tuple[int, int], tile: Pixels) -> None:
+    def keep(self, key: tuple[int, int, int], tile: Pixels) -> None:
         """Keep a tile, and let go of those that nobody asked for the longest."""
         with self._lock:
             if key in self._tiles:

@@ -13,13 +13,12 @@ from appliance.slides.recent import RecentTiles
 from appliance.slides.tiling import FrameIndex
 
 WHITE = 255
-_KEPT_BYTES = 64 * 1024 * 1024
 
 __all__ = ["WHITE", "Pixels", "TiledSource"]
 
 
 class TiledSource:
-    """One level of a slide; thread-safe. Keeps the tiles that were decoded last, within a limit.
+    """One level of a slide; thread-safe.
 
     Parameters
     ----------
@@ -29,14 +28,18 @@ class TiledSource:
         Which frame shows which tile, counted over all parts.
     decode
         How a frame becomes RGB.
+    recent
+        The tiles of the slide that were decoded last.
     """
 
-    def __init__(self, parts: Sequence[Frames], index: FrameIndex, decode: Decode) -> None:
+    def __init__(
+        self, parts: Sequence[Frames], index: FrameIndex, decode: Decode, recent: RecentTiles
+    ) -> None:
         self._parts = tuple(parts)
         self._first = (0, *accumulate(len(part) for part in parts))
         self._index = index
         self._decode = decode
-        self._recent = RecentTiles(_KEPT_BYTES)
+        self._recent = recent
 
     @property
     def n_parts(self) -> int:
@@ -88,10 +91,11 @@ class TiledSource:
             part.close()
 
     def _tile(self, number: int, shrink: int) -> Pixels:
-        tile = self._recent.get((number, shrink))
+        key = (id(self), number, shrink)
+        tile = self._recent.get(key)
         if tile is None:
             tile = self._decode(self._frame(number), shrink)
-            self._recent.keep((number, shrink), tile)
+            self._recent.keep(key, tile)
         return tile
 
     def _frame(self, number: int) -> bytes:

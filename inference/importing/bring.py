@@ -50,7 +50,7 @@ def bring(
     Parameters
     ----------
     source
-        ONNX, TorchScript, or an archive of `torch.export`.
+        ONNX or TorchScript.
     target
         Folder to be made.
     says

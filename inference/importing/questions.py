@@ -34,7 +34,7 @@ class Question:
 
 CODED: Final = "SCHEME:VALUE:MEANING"
 QUESTIONS: Final = (
-    Question(flag="name", words="name of the model"),
+    Question(flag="name", words="name of the model (a-z, 0-9 and hyphens)"),
     Question(flag="task", words="what it does", choices=TASKS),
     Question(flag="um_px", words="resolution that it was trained at, in µm/px"),
     Question(
@@ -72,7 +72,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
             parser.add_argument(
                 flag, dest=question.flag, choices=question.choices or None, help=question.words
             )
-    parser.add_argument("--version", default="1", help="version of the model (default: 1)")
+    parser.add_argument("--version", default="1", help="numbers with dots (default: 1)")
     parser.add_argument("--tile-px", type=int, help="side of a tile, where the file leaves it open")
     parser.add_argument("--output", help="which of several outputs")
     parser.add_argument(

@@ -21,6 +21,10 @@ Run = Callable[[Array], Array]
 _CPU = "CPUExecutionProvider"
 _PROGRAMS = ("models/", "serialized_exported_program")
 """Where `torch.export.save` puts what is run, now and in earlier versions."""
+_ARCHIVE = (
+    "The file is an archive of torch.export, and to read one can run code; turn it into ONNX where "
+    "it was trained: torch.onnx.export(program, (), FILE, dynamo=True, external_data=False)."
+)
 _BARE = (
     "The file holds weights without their network, or a pickled network, which could run code; "
     "save it with torch.jit.save(torch.jit.trace(network, example), FILE) where it was trained."
@@ -42,7 +46,7 @@ def open_source(path: Path, wanted: Wanted) -> Source:
     Parameters
     ----------
     path
-        ONNX, TorchScript (`torch.jit.save`) or `torch.export.save`.
+        ONNX or TorchScript (`torch.jit.save`).
     wanted
         Layout and tile size, which an export of PyTorch needs.
 
@@ -67,8 +71,9 @@ def open_source(path: Path, wanted: Wanted) -> Source:
 
 def _torch(path: Path, names: list[str], wanted: Wanted) -> Source:
     inner = [name.partition("/")[2] for name in names]  # all lies in one folder
-    script = any(name.startswith("code/") for name in inner)
-    if not script and not any(name.startswith(_PROGRAMS) for name in inner):
+    if any(name.startswith(_PROGRAMS) for name in inner):
+        raise ModelError(_ARCHIVE)
+    if not any(name.startswith("code/") for name in inner):
         raise ModelError(_BARE)
     try:
         from inference.importing import torch_export
@@ -76,7 +81,7 @@ def _torch(path: Path, names: list[str], wanted: Wanted) -> Source:
         raise ModelError(
             "PyTorch is needed to read this file; install the extra coverslip[training]."
         ) from error
-    onnx, run = torch_export.exported(path, script=script, wanted=wanted)
+    onnx, run = torch_export.exported(path, wanted)
     return Source(onnx=onnx, run=run)
 
 

@@ -1,4 +1,8 @@
-"""The one door to PyTorch for models that are brought: TorchScript and `torch.export` to ONNX."""
+"""The one door to PyTorch for models that are brought: TorchScript to ONNX.
+
+TorchScript is a program of PyTorch's operators, read and run by a reader of its own. An archive of
+`torch.export` is not taken: its reader evaluates text of the file as Python.
+"""
 
 import tempfile
 import warnings
@@ -21,15 +25,13 @@ _ERRORS = (AttributeError, ImportError, KeyError, OSError, RuntimeError, TypeErr
 Run = Callable[[npt.NDArray[Any]], npt.NDArray[Any]]
 
 
-def exported(path: Path, *, script: bool, wanted: Wanted) -> tuple[bytes, Run]:
+def exported(path: Path, wanted: Wanted) -> tuple[bytes, Run]:
     """Export a model to ONNX with a batch that may vary.
 
     Parameters
     ----------
     path
-        TorchScript, or an archive of `torch.export.save`.
-    script
-        Whether it is TorchScript.
+        TorchScript.
     wanted
         Its layout and tile size.
 
@@ -50,7 +52,7 @@ def exported(path: Path, *, script: bool, wanted: Wanted) -> tuple[bytes, Run]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # TorchScript is deprecated, and warns of it at every call
         try:
-            return _script(path, wanted) if script else _archive(path)
+            return _script(path, wanted)
         except _ERRORS as error:
             raise ModelError(
                 "PyTorch cannot turn this file into ONNX for tiles of the stated size and axes; "
@@ -79,23 +81,6 @@ def _script(path: Path, wanted: Wanted) -> tuple[bytes, Run]:
             dynamo=False,
         )
         return target.read_bytes(), _runner(module)
-
-
-def _archive(path: Path) -> tuple[bytes, Run]:
-    program = torch.export.load(str(path))
-    with tempfile.TemporaryDirectory() as folder:
-        target = Path(folder) / "model.onnx"
-        torch.onnx.export(
-            program,
-            (),
-            str(target),
-            input_names=[_INPUT],
-            output_names=[_OUTPUT],
-            dynamo=True,
-            external_data=False,
-            verbose=False,
-        )
-        return target.read_bytes(), _runner(program.module())
 
 
 def _runner(module: Any) -> Run:

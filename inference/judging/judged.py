@@ -73,6 +73,7 @@ def judged(
         tile_results=tiles.tile_results(prediction.tile_maps, everywhere, um_px=um_px),
         focus_um_px=prediction.focus_um_px,
         unlikeness=unlikeness,
+        rules=rules.model_dump(mode="json"),
     )
     maps = {CLASS_MAP_PNG: class_map, FOCUS_MAP_PNG: focus.focus_map(prediction.focus)}
     for number, one in enumerate(prediction.tile_maps, start=1):

@@ -6,8 +6,10 @@ from typing import Final, cast
 
 import cv2
 import numpy as np
+from pydantic import ValidationError
 
 from appliance.errors import RejectedError
+from appliance.settings import VerdictRules
 from appliance.slides.classes import ClassMap, SlideClass
 from appliance.slides.findings import CLASS_MAP_PNG, Findings
 from appliance.slides.reader import SlideReader
@@ -39,6 +41,22 @@ def check_fit(findings: Findings, reader: SlideReader) -> None:
     )
     if not (same and near):
         raise RejectedError("The findings do not fit the slide; let inference run again.")
+
+
+def rules_of(findings: Findings) -> VerdictRules:
+    """Give the rules that the verdict followed.
+
+    Raises
+    ------
+    RejectedError
+        They are damaged.
+    """
+    try:
+        return VerdictRules.model_validate(findings.rules)
+    except ValidationError as error:
+        raise RejectedError(
+            "The findings of this slide are damaged; let inference run again."
+        ) from error
 
 
 def read_class_map(folder: Path, findings: Findings) -> ClassMap:

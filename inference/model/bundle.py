@@ -78,7 +78,7 @@ def _paired(models: list[Model]) -> Models:
             "inference.models must name one model for tissue and one for artifacts "
             "(coverslip models list shows those that come with the appliance)."
         )
+    if len({model.name for model in models}) != len(models):
+        raise ConfigError("inference.models holds two models of the same name; rename one.")
     classifiers = tuple(model for model in models if model.task == TILES)
-    if len({model.name for model in classifiers}) != len(classifiers):
-        raise ConfigError("inference.models names two tile classifiers of the same name.")
     return Models(tissue=tissue[0], artifact=artifact[0], classifiers=classifiers)

@@ -18,6 +18,8 @@ Words = Annotated[str, Field(min_length=1)]
 Probability = Annotated[float, Field(ge=0, le=1)]
 _STEP_PX: Final = 32
 """A network that gives a map halves its input up to five times."""
+_LEAST_ARTIFACT_PX: Final = 64
+"""A smaller tile is all rim, which is read for context and thrown away."""
 _TISSUE_CLASSES: Final = [SlideClass.BACKGROUND.key, SlideClass.TISSUE.key]
 
 
@@ -90,8 +92,10 @@ class Likeness(Table):
 class Manifest(Table):
     """The whole of `model.toml`."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]*$", max_length=64)
-    version: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$", max_length=32)
+    name: str = Field(pattern=r"^[a-z][a-z0-9-]{0,31}$")
+    """Small letters, digits and hyphens; others do not leave in a report."""
+    version: str = Field(pattern=r"^[0-9]{1,4}(\.[0-9]{1,4}){0,3}$")
+    """Up to four numbers with dots between them, such as 1.0."""
     task: Task
     """tissue and artifact give a map of pixels, tiles one answer a tile."""
     um_px: float = Field(gt=0, le=1000)
@@ -142,6 +146,8 @@ class Manifest(Table):
     def _task_fits(self) -> Self:
         if self.task != TILES and self.tile_px % _STEP_PX:
             raise ValueError(f"the tile_px of such a model is a multiple of {_STEP_PX}")
+        if self.task == ARTIFACT and self.tile_px < _LEAST_ARTIFACT_PX:
+            raise ValueError(f"the tile_px of an artifact model is at least {_LEAST_ARTIFACT_PX}")
         if self.task != TILES and (self.stains or self.body_sites):
             raise ValueError("only a tile classifier names stains or body_sites; others always run")
         return self

@@ -12,14 +12,17 @@ _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _STANDARD_DOMAINS = frozenset({"", "ai.onnx", "ai.onnx.ml", "com.microsoft"})
 _EXTERNAL = 1
 _BROKEN = "The model file is not a readable ONNX file."
+_SPARSE = "The model uses sparse tensors, which are not taken here."
 
 # Field numbers of onnx.proto3.
 _MODEL_GRAPH, _MODEL_FUNCTION = 7, 25
 _GRAPH_NODE, _GRAPH_INITIALIZER, _GRAPH_SPARSE = 1, 5, 15
-_FUNCTION_NODE, _FUNCTION_DOMAIN = 7, 10
+_FUNCTION_NODE, _FUNCTION_DOMAIN, _FUNCTION_DEFAULT = 7, 10, 11
 _NODE_ATTRIBUTE, _NODE_DOMAIN = 5, 7
 _ATTRIBUTE_TENSOR, _ATTRIBUTE_GRAPH, _ATTRIBUTE_TENSORS, _ATTRIBUTE_GRAPHS = 5, 6, 10, 11
+_ATTRIBUTE_SPARSE, _ATTRIBUTE_SPARSES = 22, 23
 _TENSOR_EXTERNAL_DATA, _TENSOR_LOCATION = 13, 14
+_LAST_FIELD = 2**29 - 1
 _MAX_DEPTH = 8
 
 Field = tuple[int, int | memoryview]
@@ -43,8 +46,11 @@ def check_onnx(content: bytes) -> None:
         for graph in graphs:
             _check_graph(graph, allowed=_STANDARD_DOMAINS | own, depth=0)
         for function in functions:
-            for node in _messages(list(_fields(function)), _FUNCTION_NODE):
+            fields = list(_fields(function))
+            for node in _messages(fields, _FUNCTION_NODE):
                 _check_node(node, allowed=_STANDARD_DOMAINS | own, depth=0)
+            for attribute in _messages(fields, _FUNCTION_DEFAULT):
+                _check_attribute(attribute, allowed=_STANDARD_DOMAINS | own, depth=0)
     except (IndexError, ValueError) as error:
         raise ModelError(_BROKEN) from error
 
@@ -54,7 +60,7 @@ def _check_graph(graph: memoryview, *, allowed: frozenset[str], depth: int) -> N
         raise ModelError(_BROKEN)
     fields = list(_fields(graph))
     if _messages(fields, _GRAPH_SPARSE):
-        raise ModelError("The model uses sparse tensors, which are not taken here.")
+        raise ModelError(_SPARSE)
     for tensor in _messages(fields, _GRAPH_INITIALIZER):
         _check_tensor(tensor)
     for node in _messages(fields, _GRAPH_NODE):
@@ -67,11 +73,17 @@ def _check_node(node: memoryview, *, allowed: frozenset[str], depth: int) -> Non
         if str(domain, "utf-8") not in allowed:
             raise ModelError("The model needs custom operators, which are not taken here.")
     for attribute in _messages(fields, _NODE_ATTRIBUTE):
-        inner = list(_fields(attribute))
-        for tensor in _messages(inner, _ATTRIBUTE_TENSOR) + _messages(inner, _ATTRIBUTE_TENSORS):
-            _check_tensor(tensor)
-        for graph in _messages(inner, _ATTRIBUTE_GRAPH) + _messages(inner, _ATTRIBUTE_GRAPHS):
-            _check_graph(graph, allowed=allowed, depth=depth + 1)
+        _check_attribute(attribute, allowed=allowed, depth=depth)
+
+
+def _check_attribute(attribute: memoryview, *, allowed: frozenset[str], depth: int) -> None:
+    fields = list(_fields(attribute))
+    if _messages(fields, _ATTRIBUTE_SPARSE) + _messages(fields, _ATTRIBUTE_SPARSES):
+        raise ModelError(_SPARSE)
+    for tensor in _messages(fields, _ATTRIBUTE_TENSOR) + _messages(fields, _ATTRIBUTE_TENSORS):
+        _check_tensor(tensor)
+    for graph in _messages(fields, _ATTRIBUTE_GRAPH) + _messages(fields, _ATTRIBUTE_GRAPHS):
+        _check_graph(graph, allowed=allowed, depth=depth + 1)
 
 
 def _check_tensor(tensor: memoryview) -> None:
@@ -95,6 +107,8 @@ def _fields(message: memoryview) -> Iterator[Field]:
     while position < len(message):
         key, position = _varint(message, position)
         number, wire = key >> 3, key & 7
+        if number > _LAST_FIELD:  # other readers drop the high bits and see a lower field
+            raise ValueError("no such field")
         if wire == _VARINT:
             value, position = _varint(message, position)
             yield number, value

@@ -14,6 +14,7 @@ from appliance.slides.findings import Findings
 _TOLERANCE = 1.05
 """As `inference.running.sampling`: a level this much coarser than asked for is as good."""
 _UM_PER_MM = 1000.0
+"""Also the unit of Z Offset in Slide Coordinate System, where X and Y are millimetres."""
 _SLICE_MM = 0.001
 
 
@@ -56,7 +57,7 @@ def slide_frame(header: Dataset, *, um_px: float) -> SlideFrame:
         origin_mm=(
             float(origin.XOffsetInSlideCoordinateSystem),
             float(origin.YOffsetInSlideCoordinateSystem),
-            float(origin.get("ZOffsetInSlideCoordinateSystem") or 0.0),
+            float(origin.get("ZOffsetInSlideCoordinateSystem") or 0.0) / _UM_PER_MM,
         ),
         along_row=(cosines[0], cosines[1], cosines[2]),
         along_column=(cosines[3], cosines[4], cosines[5]),
@@ -84,6 +85,7 @@ class Grid:
     def placed(self) -> dict[str, Any]:
         """Give the arguments with which highdicom places a tiled image on the slide."""
         side_mm = self.um_px / _UM_PER_MM
+        x_mm, y_mm, z_mm = self.centre_mm
         return {
             "pixel_measures": hd.PixelMeasuresSequence(
                 pixel_spacing=(side_mm, side_mm), slice_thickness=_SLICE_MM
@@ -91,7 +93,8 @@ class Grid:
             "plane_positions": [
                 hd.PlanePositionSequence(
                     hd.CoordinateSystemNames.SLIDE,
-                    image_position=self.centre_mm,
+                    # The library writes these numbers as they are.
+                    image_position=(x_mm, y_mm, round(z_mm * _UM_PER_MM, 3)),
                     pixel_matrix_position=(1, 1),
                 )
             ],
@@ -106,7 +109,8 @@ def level_seen(headers: Sequence[FileDataset], findings: Findings, um_px: float)
     Parameters
     ----------
     headers
-        Of the VOLUME instances, finest first.
+        Of the VOLUME instances, finest first; of one level, first the one that is shown, then other
+        focal planes and optical paths.
     findings
         For size and spacing of the base.
     um_px
@@ -118,4 +122,8 @@ def level_seen(headers: Sequence[FileDataset], findings: Findings, um_px: float)
         for header in headers
         if base_um / int(header.TotalPixelMatrixColumns) <= um_px * _TOLERANCE
     ]
-    return fits[-1] if fits else headers[0]
+    return next((one for one in fits if _size(one) == _size(fits[-1])), headers[0])
+
+
+def _size(header: Dataset) -> tuple[int, int]:
+    return int(header.TotalPixelMatrixRows), int(header.TotalPixelMatrixColumns)

@@ -22,7 +22,7 @@ from appliance.slides.findings import Findings, TileResult
 from inference.reports import codes
 from inference.reports.equipment import HEAT_MAP_SERIES, MAKER
 from inference.reports.geometry import Grid, level_seen
-from inference.reports.models_used import classifier, identification
+from inference.reports.models_used import classifier, identification, title_of
 from inference.reports.naming import Naming
 from inference.reports.normalised import normalised
 
@@ -138,7 +138,9 @@ def _parametric(
         sop_instance_uid=naming.uid("heat"),
         instance_number=1,
         contains_recognizable_visual_features=False,
-        real_world_value_mappings=[[_mapping(result)] for result in findings.tile_results],
+        real_world_value_mappings=[
+            [_mapping(result, findings)] for result in findings.tile_results
+        ],
         voi_lut_transformations=[hd.VOILUTTransformation(window_center=0.5, window_width=1.0)],
         content_label="TILE_CLASSES",
         content_description="Probability of each class, tile by tile",
@@ -151,10 +153,10 @@ def _parametric(
     return made
 
 
-def _mapping(result: TileResult) -> hd.pm.RealWorldValueMapping:
+def _mapping(result: TileResult, findings: Findings) -> hd.pm.RealWorldValueMapping:
     return hd.pm.RealWorldValueMapping(
         lut_label=result.name[:16],
-        lut_explanation=f"{result.model}: {result.code[2]}"[:64],
+        lut_explanation=title_of(result, findings),
         unit=codes.NO_UNITS,
         value_range=(0.0, 1.0),
         slope=1.0,
@@ -196,15 +198,16 @@ def _fractional(
 def _description(
     number: int, result: TileResult, findings: Findings, naming: Naming
 ) -> hd.seg.SegmentDescription:
+    title = title_of(result, findings)
     return hd.seg.SegmentDescription(
         segment_number=number,
-        segment_label=f"{result.model}: {result.name}"[:64],
+        segment_label=title,
         segmented_property_category=codes.MORPHOLOGY,
         segmented_property_type=Code(*result.code),
         algorithm_type=hd.seg.SegmentAlgorithmTypeValues.AUTOMATIC,
         algorithm_identification=identification(classifier(result, findings)),
-        tracking_uid=naming.uid(f"tracking/{result.model}: {result.name}"),
-        tracking_id=f"{result.model}: {result.name}"[:64],
+        tracking_uid=naming.uid(f"tracking/{title}"),
+        tracking_id=title,
     )
 
 

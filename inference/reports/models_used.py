@@ -11,6 +11,8 @@ from inference.reports.equipment import MANUFACTURER
 DEMONSTRATION = "Demonstration, not for diagnosis."
 
 _OURS = "coverslip-"
+_LONGEST = 64
+"""Characters of an LO (PS3.5 6.2)."""
 
 
 def segmenting(findings: Findings) -> tuple[ModelUse, ...]:
@@ -43,6 +45,12 @@ def classifier(result: TileResult, findings: Findings) -> ModelUse:
 def is_demonstration(model: ModelUse) -> bool:
     """Whether the manifest's intended use calls a model a demonstration."""
     return "demonstration" in model.intended_use.lower()
+
+
+def title_of(result: TileResult, findings: Findings) -> str:
+    """Name what a classifier saw; a demonstration says so wherever it is listed."""
+    label = " (demonstration)" if is_demonstration(classifier(result, findings)) else ""
+    return f"{result.model}: {result.name}"[: _LONGEST - len(label)] + label
 
 
 def identification(model: ModelUse) -> hd.AlgorithmIdentificationSequence:

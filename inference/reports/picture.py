@@ -20,7 +20,6 @@ from inference.running.sampling import Sampler
 
 LONGEST_PX = 1200
 SHORTEST_PX = 480
-_STRIP_PX = 512
 _FILL = 0.45
 _OUTLINE_PX = 2
 _INK = (30, 30, 30)
@@ -34,7 +33,7 @@ _TITLE_PX, _TEXT_PX, _LINE_PX, _RIM_PX = 26, 18, 28, 16
 
 
 def view(reader: SlideReader, *, longest_px: int = LONGEST_PX) -> Pixels:
-    """Read the whole slide small, strip by strip so that memory stays bounded.
+    """Read the whole slide small.
 
     Returns
     -------
@@ -43,11 +42,7 @@ def view(reader: SlideReader, *, longest_px: int = LONGEST_PX) -> Pixels:
     """
     base = reader.levels[0]
     sampler = Sampler(reader, max(base.rows, base.columns) * base.um_px / longest_px)
-    strips = [
-        sampler.region(row, 0, min(_STRIP_PX, sampler.rows - row), sampler.columns)
-        for row in range(0, sampler.rows, _STRIP_PX)
-    ]
-    return np.concatenate(strips)
+    return sampler.region(0, 0, sampler.rows, sampler.columns)
 
 
 def overlaid(picture: Pixels, class_map: ClassMap) -> Pixels:

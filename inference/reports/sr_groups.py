@@ -20,6 +20,7 @@ from inference.reports.models_used import (
     classifier,
     is_demonstration,
     tissue_model,
+    title_of,
 )
 from inference.reports.naming import Naming
 
@@ -87,7 +88,7 @@ class Groups:
         """Give what a tile classifier saw of one of its classes."""
         model = classifier(result, self.findings)
         group = WholeSlide(
-            tracking_identifier=self._tracking(f"{result.model}: {result.name}"),
+            tracking_identifier=self._tracking(title_of(result, self.findings)),
             finding_type=Code(*result.code),
             algorithm_id=algorithm(model, f"threshold={result.threshold:g}"),
             source_images=[self._seen(model)],

@@ -5,7 +5,6 @@ from typing import TypeVar
 
 import cv2
 import numpy as np
-from cv2.typing import MatLike
 
 from appliance.slides.classes import ClassMap, SlideClass
 from appliance.slides.reader import SlideReader
@@ -130,12 +129,12 @@ class Classifier:
         numpy.ndarray
             `(side // coarsening, side // coarsening)` uint8 of `SlideClass`.
         """
+        probability = np.ascontiguousarray(probability)
         if self._coarsening > 1:
             small = probability.shape[0] // self._coarsening
-            whole = np.ascontiguousarray(probability)
-            mean = cv2.resize(whole, (small, small), interpolation=cv2.INTER_AREA)
+            mean = cv2.resize(probability, (small, small), interpolation=cv2.INTER_AREA)
             probability = np.asarray(mean, np.float32)
-        planes = cv2.split(probability)
+        planes = _planes(probability)
         winners = _likeliest(planes)
         weak = np.zeros(winners.shape, bool)
         for number in np.flatnonzero(self._least).tolist():
@@ -147,14 +146,21 @@ class Classifier:
         return np.asarray(cv2.LUT(winners, self._table), np.uint8)
 
 
-def _likeliest(planes: Sequence[MatLike]) -> ClassMap:
-    """Give the first plane that is highest, pixel by pixel; numpy's argmax is half as fast."""
-    highest = planes[0]
+def _planes(probability: Probabilities) -> Probabilities:
+    """Give `(classes, rows, columns)`; OpenCV turns a long, thin matrix four times as fast."""
+    rows, columns, n_classes = probability.shape
+    turned = np.asarray(cv2.transpose(probability.reshape(-1, n_classes)), np.float32)
+    return turned.reshape(n_classes, rows, columns)
+
+
+def _likeliest(planes: Probabilities) -> ClassMap:
+    """Give the first plane that is highest, pixel by pixel; argmax takes three times as long."""
+    highest = planes[0].copy()
     winners: ClassMap = np.zeros(highest.shape, np.uint8)
     for number, plane in enumerate(planes[1:], start=1):
-        higher = np.asarray(cv2.compare(plane, highest, cv2.CMP_GT), np.uint8)
-        winners = np.maximum(winners, higher & np.uint8(number))
-        highest = cv2.max(highest, plane)
+        higher = (plane > highest).view(np.uint8)
+        np.maximum(winners, higher * np.uint8(number), out=winners)
+        np.maximum(highest, plane, out=highest)
     return winners
 
 

@@ -10,6 +10,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -170,10 +171,10 @@ class Batcher:
         self._bound = None
 
     def _open(self) -> None:
-        try:
+        with suppress(DeviceMemoryFull):
             self._bound = self._bind(self.batch)
-        except DeviceMemoryFull:
-            self._halve()
+            return
+        self._halve()
 
     def _gathered(self) -> list[_Piece]:
         """Wait for a batch: until it is full, or until nothing more came for a moment."""
@@ -200,15 +201,17 @@ class Batcher:
 
     def _judge(self, pieces: Sequence[_Piece]) -> None:
         """Run one batch; in halves, when the memory of the device is not enough for all."""
-        try:
+        with suppress(DeviceMemoryFull):
             self._run(pieces)
-        except DeviceMemoryFull:
-            self._halve()
-            for some in _split(pieces, self.batch):
-                self._run(some)
+            return
+        self._halve()
+        for some in _split(pieces, self.batch):
+            self._run(some)
 
     def _halve(self) -> None:
         """Make the model for half the batch, once.
+
+        Never called while an error is handled: its traceback would keep what is given back here.
 
         Raises
         ------

@@ -74,7 +74,11 @@ class BoundSession:
         except (DeviceUnavailable, ModelError):
             if not may_have_gpu():
                 raise
-            self._open(device, graph=False)  # not every model, and driver, can be recorded
+        else:
+            return
+        for first_try in ("_binding", "_output", "_input", "_session"):
+            self.__dict__.pop(first_try, None)  # its memory is needed
+        self._open(device, graph=False)  # not every model, and driver, can be recorded
 
     def _open(self, device: str, *, graph: bool) -> None:
         self._session = open_session(self._model, device, graph=graph)

@@ -33,6 +33,8 @@ CPU_BATCH = {TISSUE: 1, ARTIFACT: 1, TILES: 8}
 GPU_BATCH = {TISSUE: 32, ARTIFACT: 64, TILES: 256}
 _CALL = {TISSUE: 1, ARTIFACT: 16, TILES: 64}
 """How many tiles a worker gives to the queue at once."""
+_MOST_PX = 256 * 224**2
+"""Pixels of a batch: 38 MB of RGB; a site's own model may have large tiles."""
 _GPU_WORKERS = 2
 """Workers a core where a GPU infers: one waits for its tiles while another decodes."""
 
@@ -88,7 +90,7 @@ class OwnSessions:
 
     def batch(self, model: Model) -> int:
         """How many tiles a worker gives at once."""
-        return CPU_BATCH[model.task]
+        return _at_most(CPU_BATCH[model.task], model.tile_px)
 
     def workers(self, cores: int) -> int:
         """One worker a core."""
@@ -152,7 +154,7 @@ class OneQueue:
 
     def batch(self, model: Model) -> int:
         """How many tiles a worker gives at once."""
-        return _CALL[model.task]
+        return _at_most(_CALL[model.task], model.tile_px)
 
     def workers(self, cores: int) -> int:
         """Two a core: one waits for its tiles while another decodes."""
@@ -188,6 +190,11 @@ def open_feeding(models: Sequence[Model], *, device: str, watchdog: Watchdog) ->
     return OwnSessions(models, watchdog)
 
 
+def _at_most(batch: int, side_px: int) -> int:
+    """Give the batch, or as many tiles of this side as a batch may have pixels."""
+    return max(1, min(batch, _MOST_PX // side_px**2))
+
+
 def _batcher(model: Model, device: str, watchdog: Watchdog, batches: dict[str, int]) -> Batcher:
     side_px = tissue.SIDE_PX if model.task == TISSUE else model.tile_px
 
@@ -196,6 +203,6 @@ def _batcher(model: Model, device: str, watchdog: Watchdog, batches: dict[str, i
 
     return Batcher(
         bind,
-        batch=batches[model.task],
+        batch=_at_most(batches[model.task], side_px),
         check=lambda probability: check_probabilities(model, probability),
     )

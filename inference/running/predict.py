@@ -67,6 +67,10 @@ class Prediction:
     """How many tiles the artifact model saw."""
 
 
+class DeviceStranded(RuntimeError):
+    """The GPU was lost and this process cannot have it again: CUDA's errors stay until it ends."""
+
+
 class Predictor:
     """The models, loaded once a worker, for slide after slide. Thread-safe.
 
@@ -96,6 +100,7 @@ class Predictor:
         self._device = device
         self._watchdog = Watchdog(limit_s)
         self._opening = threading.Lock()
+        self._is_stranded = False
         try:
             feeding = self._opened()
         except DeviceUnavailable as error:
@@ -132,7 +137,7 @@ class Predictor:
         """
         with self._opening:
             if self._feeding is None:
-                self._feeding = self._opened()
+                self._feeding = self._reopened()
             feeding = self._feeding
         try:
             return self._predict(reader, feeding, progress)
@@ -142,6 +147,26 @@ class Predictor:
 
     def _opened(self) -> Feeding:
         return open_feeding(self._models.everyone, device=self._device, watchdog=self._watchdog)
+
+    def check(self) -> None:
+        """Let the daemon end, and systemd start a fresh one, when the GPU cannot be had again.
+
+        Raises
+        ------
+        DeviceStranded
+            It was lost, and opening it anew failed or gave another device.
+        """
+        if self._is_stranded:
+            raise DeviceStranded
+
+    def _reopened(self) -> Feeding:
+        self._is_stranded = True
+        feeding = self._opened()
+        if feeding.device != self.devices[0]:
+            feeding.close()
+            raise DeviceUnavailable("The GPU was lost; inference starts anew.")
+        self._is_stranded = False
+        return feeding
 
     def _forget(self, feeding: Feeding | None) -> None:
         with self._opening:

@@ -19,6 +19,7 @@ _SEEN = 14
 """Grey levels."""
 _ODDITIES = (
     (0.10, 0.80, 0.50),  # strong eosin
+    (0.15, 0.65, 0.35),  # dense collagen
     (0.35, 0.55, 0.25),  # crowded nuclei
     (0.30, 0.50, 0.80),  # brown pigment, DAB
     (0.10, 0.50, 0.20),
@@ -57,7 +58,7 @@ ARTIFACT_RECIPE = Recipe(
     spoiled=0.8,
     bare=0.08,
     paleness=0.25,
-    kinds=(0.24, 0.15, 0.18, 0.15, 0.13, 0.10, 0.05),
+    kinds=(0.25, 0.12, 0.18, 0.13, 0.19, 0.09, 0.04),
     flaps=0.24,
     enlarged=0.16,
     only_tissue=False,
@@ -93,7 +94,7 @@ def scene(draw: Draw, images: Sequence[TissueImage], recipe: Recipe) -> tuple[Rg
     if chance(draw, 0.12):
         rgb, labels = _beside(draw, images, rgb, labels, um_px=um_px)
     rgb = _restained(draw, rgb, paleness=recipe.paleness)
-    if chance(draw, 0.3):
+    if chance(draw, 0.4):
         rgb = _tissue_oddities(draw, rgb, labels, um_px=um_px)
     if chance(draw, 0.15):
         rgb = _plain_tissue(draw, rgb, um_px=um_px)
@@ -197,7 +198,7 @@ def _tissue_oddities(draw: Draw, rgb: Rgb, labels: Labels, *, um_px: float) -> R
     """Blood, pigment or crowded nuclei: coloured patches with soft edges that are clean tissue."""
     side = labels.shape[0]
     field = _smooth_field(draw, side, draw.uniform(60, 300) / um_px)
-    softness = draw.uniform(0.5, 1.2)
+    softness = draw.uniform(0.2, 1.2)
     amount = np.clip((field - draw.uniform(-0.2, 0.4)) / softness, 0, 1) * (labels == 1)
     kind = np.array(_ODDITIES[int(draw.integers(len(_ODDITIES)))], np.float32)
     texture = 1 + 0.5 * _smooth_field(draw, side, max(3.0, 8 / um_px))

@@ -86,11 +86,11 @@ def _fold(draw: Draw, centre: Point, seed: int) -> Fold:
         end_um=(centre[0] + dy, centre[1] + dx),
         width_um=_between(draw, 30, 400) if chance(draw, 0.6) else float(draw.uniform(100, 400)),
         seed=seed,
-        layers=float(draw.uniform(0.8, 2.0)),
+        layers=float(draw.uniform(0.7, 2.0)),
         wobble_um=float(draw.uniform(0, 0.12)) * half,
         bow_um=float(draw.normal(0, 0.12)) * half,
         shadow=float(draw.uniform(0, 0.3)),
-        soft_um=float(draw.uniform(0, 4.0)),
+        soft_um=float(draw.uniform(0, 2.0)),
     )
 
 
@@ -118,9 +118,9 @@ def _coverslip_edge(draw: Draw, centre: Point, seed: int) -> Artifact:
     return artifacts.CoverslipEdge(
         start_um=(centre[0] - dy, centre[1] - dx),
         end_um=(centre[0] + dy, centre[1] + dx),
-        width_um=_between(draw, 12, 120),
+        width_um=_between(draw, 8, 50),  # wider would be a stroke of black ink
         seed=seed,
-        darkness=float(draw.uniform(0.35, 0.95)),
+        darkness=float(draw.uniform(0.3, 0.85)),
         beyond=float(draw.uniform(0.0, 0.15)),
     )
 

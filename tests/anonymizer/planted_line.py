@@ -109,7 +109,7 @@ def handlers(line: Line, source: Path, predictor: Predictor) -> dict[Stage, Hand
         Stage.ASSEMBLE: assemble,
         Stage.DEIDENTIFY: handler(Method(pseudonyms=line.keys.pseudonyms)),
         Stage.INFER: infer_handler(predictor, rules),
-        Stage.REPORT: report_handler(rules),
+        Stage.REPORT: report_handler(),
         Stage.RELEASE: line.release(),
     }
 

@@ -13,7 +13,7 @@ from anonymizer.release.restore import restore
 from appliance.errors import DeliveryRefused, IdentityDoubt
 from appliance.line import REPORTS, Stage, State
 from appliance.manifest import verify
-from appliance.settings import Report, Settings, VerdictRules
+from appliance.settings import Report, Settings
 from appliance.slides.findings import ModelUse, Region, TileResult
 from inference.stage import report_handler
 from tests.anonymizer.release_line import INSIDE, Line, outside_sr_route, tiles_route
@@ -68,7 +68,7 @@ def walk(line, slide_id, *, number=1, patient=1, revision=1, settings=EVERYTHING
         patient=patient,
         findings=full_findings(slide_id, revision),
         maps=MAPS,
-        report_with=report_handler(VerdictRules(), settings),
+        report_with=report_handler(settings),
     )
     assert line.work()
     assert line.status(slide_id).state is not State.ASIDE, line.status(slide_id).error

@@ -10,6 +10,7 @@ import pytest
 
 from appliance.errors import ConfigError, UnsuitableSlide
 from appliance.offline.method import Method, method_of, settings_text
+from appliance.offline.private_folder import private_folder
 from appliance.offline.results import Result, Results, json_of, lines_of
 from appliance.offline.sources import find_slides, name_of
 from appliance.settings import Deidentify, Inference, Report, VerdictRules, load
@@ -143,6 +144,68 @@ def test_a_run_that_ends_while_it_copies_leaves_no_results(tmp_path: Path, produ
     assert not (tmp_path / "out" / "slide-ab").exists()
     Results(tmp_path / "out", "method")
     assert [path.name for path in (tmp_path / "out").iterdir()] == [".analyze"]
+
+
+def test_a_slide_that_is_refused_now_keeps_no_earlier_results(
+    tmp_path: Path, product: Path
+) -> None:
+    results = Results(tmp_path / "out", "method")
+    name = name_of("ab" * 32)
+    folders = [results.publish(one, [product]) for one in (name, f"{name}-2")]
+    made = [Result(places=(1,), folder=folder) for folder in folders]
+    other = results.publish(name_of("cd" * 32), [product])
+    results.note(name, "ab" * 32, made)
+    assert all(folder.exists() for folder in folders)
+    results.note(name, "ab" * 32, [Result(places=(1,), error=UnsuitableSlide("Torn."))])
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [".analyze", other.name]
+
+
+def test_the_target_keeps_what_is_not_ours(tmp_path: Path) -> None:
+    (tmp_path / ".theirs.part").mkdir()
+    (tmp_path / ".slide-ab.part").mkdir()
+    Results(tmp_path, "method")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".analyze", ".theirs.part"]
+
+
+def test_results_with_an_identity_are_for_us_alone(tmp_path: Path, product: Path) -> None:
+    private = Results(tmp_path, "method", private=True).publish("slide-ab", [product])
+    public = Results(tmp_path, "method").publish("slide-cd", [product])
+    modes = [oct(path.stat().st_mode & 0o777) for path in (private, private / product.name)]
+    assert modes == ["0o700", "0o600"]
+    assert oct((public / product.name).stat().st_mode & 0o777) == "0o644"
+
+
+def test_what_a_killed_run_left_behind_is_removed_and_nothing_else(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    tmp_path = tmp_path_factory.mktemp("t")  # a short path
+    left = tmp_path / "coverslip-line-dead"
+    left.mkdir()
+    (left / "lock").touch()
+    strange = tmp_path / "coverslip-line-strange"
+    strange.mkdir()
+    with private_folder(tmp_path) as running, private_folder(tmp_path) as other:
+        assert not left.exists()
+        assert running.exists()
+        assert other.exists()
+        assert oct(running.stat().st_mode & 0o777) == "0o700"
+    assert list(tmp_path.iterdir()) == [strange]
+
+
+def test_a_path_too_long_for_sockets_is_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="TMPDIR"), private_folder(tmp_path / ("x" * 90)):
+        pass
+
+
+def test_the_key_counts_and_the_speed_does_not(tmp_path: Path) -> None:
+    keys = {}
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "pseudonym.key").write_text(name * 64)
+        keys[name] = method(keys=tmp_path / name).digest()
+    assert len({*keys.values(), method().digest()}) == 3
+    quick = Inference(device="gpu", workers=7, model_limit_s=9.0)
+    assert method(inference=quick).digest() == method().digest()
 
 
 def test_what_is_told_names_files_by_their_place(tmp_path: Path, product: Path) -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from appliance.errors import ConfigError
 from appliance.settings import Settings, load
+from appliance.slides.classes import ARTIFACTS
 
 SOUND = """
 [storage]
@@ -113,6 +114,17 @@ def test_a_route_that_would_let_too_much_out_is_refused(
     tmp_path: Path, text: str, words: str
 ) -> None:
     assert words in sentence(tmp_path, SOUND + text)
+
+
+@pytest.mark.parametrize("key", ["rescan", "review"])
+def test_limits_name_artifacts_of_the_class_map_and_no_others(tmp_path: Path, key: str) -> None:
+    limits = {kind.key: 0.5 for kind in ARTIFACTS}
+    text = f"{SOUND}[verdict.{key}]\n" + "\n".join(f"{name} = 0.5" for name in limits)
+    assert getattr(parsed(tmp_path, text).verdict, key) == limits
+    assert sentence(tmp_path, text.replace("out_of_focus", "out_of_fokus")) == (
+        f"coverslip.toml: verdict.{key}: there is no artifact out_of_fokus; did you mean "
+        "out_of_focus?."
+    )
 
 
 def test_an_unknown_route_names_the_nearest(tmp_path: Path) -> None:

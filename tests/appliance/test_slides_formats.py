@@ -194,6 +194,22 @@ def test_a_codestream_that_asks_for_gigabytes_is_refused_before_it_is_decoded(
             encoded(form())(stream, 1)
 
 
+def test_a_codestream_is_bounded_however_large_its_tile_is(tile: np.ndarray) -> None:
+    jpeg = imagecodecs.jpeg8_encode(tile, 80)
+    claiming = _claiming(jpeg, jpeg.index(b"\xff\xc0") + 5, ">HH", 7000, 7000)
+    with pytest.raises(DamagedImage, match="larger than its header"):
+        encoded(form(tile_px=5000))(claiming, 1)
+
+
+def test_fill_bytes_before_a_marker_are_passed_over(tile: np.ndarray) -> None:
+    jpeg = imagecodecs.jpeg8_encode(tile, 80)
+    filled = jpeg.replace(b"\xff\xc0", b"\xff\xff\xff\xff\xc0", 1)
+    filled = filled[:2] + b"\xff" + filled[2:]
+    assert sniff(filled) == sniff(jpeg)
+    np.testing.assert_array_equal(encoded(form())(filled, 1), encoded(form())(jpeg, 1))
+    assert sniff(jpeg[:2] + b"\xff" * 100) is None
+
+
 @pytest.mark.parametrize(
     "name", ["JPEG_Baseline_(Process_1)-RGB-8.jpg", *(n for n in CODESTREAMS if "RGB" in n)]
 )
@@ -271,6 +287,14 @@ def test_a_header_that_cannot_be_true_is_one_sentence(
 ) -> None:
     setattr(changed, keyword, value)
     with pytest.raises(UnsuitableSlide, match=sentence):
+        read_changed(changed, tmp_path)
+
+
+def test_a_frame_of_hundreds_of_megabytes_is_refused(
+    changed: pydicom.FileDataset, tmp_path: Path
+) -> None:
+    changed.Rows = changed.Columns = 6000
+    with pytest.raises(UnreadableEncoding, match="larger than can be read"):
         read_changed(changed, tmp_path)
 
 

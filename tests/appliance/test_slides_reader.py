@@ -15,14 +15,16 @@ from pydicom.encaps import encapsulate, encapsulate_extended, generate_frames
 from pydicom.uid import ExplicitVRLittleEndian
 
 from appliance.errors import UnsuitableSlide
-from appliance.slides.frames import EncodedFrames, NativeFrames
+from appliance.slides.frames import EncodedFrames, MappedFile, NativeFrames
 from appliance.slides.jpeg import jpeg_facts, marked_rgb
 from appliance.slides.reader import SlideReader, open_slide
+from appliance.slides.recent import RecentTiles
 from appliance.synthetic.dicom import write_slide
 from appliance.synthetic.identity import SlideIdentity
 from appliance.synthetic.plan import SlidePlan
 
 CONVERTED = "dicom_converted"
+PIXEL_DATA_HEAD = struct.pack("<HH2sHI", 0x7FE0, 0x0010, b"OB", 0, 0xFFFFFFFF)
 
 
 @pytest.fixture(scope="module")
@@ -133,6 +135,22 @@ def test_levels_come_finest_first_with_their_spacing(synthetic: Path) -> None:
         assert "PixelData" not in reader.header
 
 
+def test_all_levels_together_keep_64_mib_of_tiles(
+    synthetic: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limits_bytes = []
+
+    class Counted(RecentTiles):
+        def __init__(self, limit_bytes: int) -> None:
+            super().__init__(limit_bytes)
+            limits_bytes.append(limit_bytes)
+
+    monkeypatch.setattr("appliance.slides.reader.RecentTiles", Counted)
+    with open_slide(files(synthetic)) as reader:
+        assert len(reader.levels) == 3
+    assert sum(limits_bytes) == 64 << 20
+
+
 def test_outside_the_slide_is_white(synthetic: Path) -> None:
     with open_slide(files(synthetic)) as reader:
         level = reader.levels[2]
@@ -176,7 +194,7 @@ def test_the_imaged_volume_stands_in_for_a_missing_spacing(copy: Path) -> None:
         assert reader.levels[0].um_px == pytest.approx(0.5, rel=0.01)
 
 
-@pytest.mark.parametrize("spacing_mm", [[1.0, 1.0], [0.0005, 0.0008], [1e-9, 1e-9]])
+@pytest.mark.parametrize("spacing_mm", [[1.0, 1.0], [0.0005, 0.00051], [1e-9, 1e-9]])
 def test_an_absurd_spacing_is_refused(copy: Path, spacing_mm: list[float]) -> None:
     def lie(dataset: pydicom.FileDataset) -> None:
         measures = dataset.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0]
@@ -276,6 +294,41 @@ def test_a_table_that_lies_in_the_middle_is_found_out(tmp_path: Path, tiles: lis
     with EncodedFrames(path, pixel_data_at=0, n_frames=len(tiles)) as frames:
         found = [frames.frame(number).rstrip(b"\0") for number in (2, 1, 0, 3)]
     assert found == [tiles[number].rstrip(b"\0") for number in (2, 1, 0, 3)]
+
+
+def test_threads_that_find_a_table_lying_at_once_all_get_their_frame(
+    tmp_path: Path, tiles: list[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    value = bytearray(encapsulate(tiles))
+    (truth,) = struct.unpack_from("<I", value, 8 + 8)
+    struct.pack_into("<I", value, 8 + 8, truth + 6)
+    path = tmp_path / "frames"
+    path.write_bytes(PIXEL_DATA_HEAD + bytes(value) + struct.pack("<HHI", 0xFFFE, 0xE0DD, 0))
+    with EncodedFrames(path, pixel_data_at=0, n_frames=len(tiles)) as frames:
+        item = MappedFile.item
+
+        def overtaken(file: MappedFile, at: int) -> tuple[int, int, int]:
+            """While one thread reads by the table, another one finds out and walks."""
+            monkeypatch.setattr(MappedFile, "item", item)
+            assert frames.frame(1).rstrip(b"\0") == tiles[1].rstrip(b"\0")
+            return item(file, at)
+
+        monkeypatch.setattr(MappedFile, "item", overtaken)
+        assert frames.frame(2).rstrip(b"\0") == tiles[2].rstrip(b"\0")
+
+
+def test_the_fragments_of_a_frame_are_bounded_together(
+    tmp_path: Path, tiles: list[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    value, _ = _stored(tiles, "several fragments")
+    path = tmp_path / "frames"
+    path.write_bytes(PIXEL_DATA_HEAD + value + struct.pack("<HHI", 0xFFFE, 0xE0DD, 0))
+    monkeypatch.setattr("appliance.slides.frames._MOST_FRAME_BYTES", len(tiles[0]) // 2)
+    with (
+        EncodedFrames(path, pixel_data_at=0, n_frames=len(tiles)) as frames,
+        pytest.raises(UnsuitableSlide, match="cannot be located"),
+    ):
+        frames.frame(0)
 
 
 def test_reading_a_large_file_leaves_little_of_it_in_memory(tmp_path: Path) -> None:

@@ -12,13 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydicom.dataset import Dataset
 
-from appliance.errors import DamagedImage, UnreadableEncoding
+from appliance.errors import DamagedImage, UnfitScan, UnreadableEncoding
 from appliance.slides.decoding import native
 from appliance.slides.elements import Place
 from appliance.slides.frame_groups import FrameGroups, read_frame_groups
 from appliance.slides.frames import NativeFrames
 from appliance.slides.grey import PixelForm
 from appliance.slides.reader import open_slide
+from appliance.slides.recent import RecentTiles
 from appliance.slides.sources import TiledSource
 from appliance.slides.tiling import Grid, full_index, sparse_index
 from tests.appliance.sparse_slides import (
@@ -154,7 +155,7 @@ def test_a_region_is_what_the_whole_level_shows_there(
     )
     rows = data.draw(st.integers(1, grid.rows - top))
     columns = data.draw(st.integers(1, grid.columns - left))
-    source = TiledSource([frames], index, native(form))
+    source = TiledSource([frames], index, native(form), RecentTiles(1 << 20))
     found = source.region(top, left, rows, columns)
     source.close()
     np.testing.assert_array_equal(found, whole[top : top + rows, left : left + columns])
@@ -272,3 +273,67 @@ def test_of_one_instance_for_each_path_and_plane_the_same_one_is_shown(tmp_path:
         assert len(reader.headers) == 5
         assert not reader.shows_everything
         assert reader.region(0, 0, 0, 9, 16).mean() == pytest.approx(120, abs=1)
+
+
+def write_flat(path: Path, *, side_px: int, um_px: float, optical_path: str, grey: int) -> None:
+    """One image of one tile, and its spacing."""
+    write_sparse(
+        path, [(1, 1, 0.0, optical_path)], iter([flat_tile(grey)]), rows=side_px, columns=side_px,
+        paths=(optical_path,),
+    )  # fmt: skip
+    dataset = pydicom.dcmread(path)
+    measures = dataset.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0]
+    measures.PixelSpacing = [um_px / 1000, um_px / 1000]
+    dataset.save_as(path)
+
+
+def test_all_levels_show_the_same_optical_path(tmp_path: Path) -> None:
+    levels = [(16, 1.0, ("2", "1")), (8, 2.0, ("1", "2"))]
+    for side_px, um_px, optical_paths in levels:
+        for number, name in enumerate(optical_paths):
+            write_flat(
+                tmp_path / f"{side_px}-{number}.dcm", side_px=side_px, um_px=um_px,
+                optical_path=name, grey=100 * int(name),
+            )  # fmt: skip
+    with open_slide(sorted(tmp_path.iterdir())) as reader:
+        shown = [reader.region(number, 0, 0, 8, 8).mean() for number in (0, 1)]
+    assert shown == pytest.approx([100, 100], abs=1)
+
+
+def move(path: Path, x_mm: float) -> None:
+    """Say where on the glass an image lies."""
+    dataset = pydicom.dcmread(path)
+    origin = Dataset()
+    origin.XOffsetInSlideCoordinateSystem, origin.YOffsetInSlideCoordinateSystem = x_mm, 5
+    dataset.TotalPixelMatrixOriginSequence = [origin]
+    dataset.save_as(path)
+
+
+def test_two_areas_of_one_glass_are_not_taken_for_levels(tmp_path: Path) -> None:
+    sides = [("a", 16, 1.0), ("b", 12, 1.0), ("c", 6, 2.0)]
+    for name, side_px, um_px in sides:
+        write_flat(tmp_path / name, side_px=side_px, um_px=um_px, optical_path="1", grey=9)
+    with pytest.raises(UnfitScan, match="different areas"):
+        open_slide([tmp_path / "a", tmp_path / "b"])
+    with pytest.raises(UnfitScan, match="different areas"):
+        open_slide([tmp_path / "c", tmp_path / "a"])
+
+
+def test_areas_of_one_size_are_told_apart_by_where_they_lie(tmp_path: Path) -> None:
+    paths = [tmp_path / "a", tmp_path / "b"]
+    for path in paths:
+        write_flat(path, side_px=16, um_px=1.0, optical_path="1", grey=9)
+    move(paths[0], 10.0)
+    move(paths[1], 10.001)
+    with open_slide(paths) as reader:
+        assert len(reader.levels) == 1
+    move(paths[1], 12.0)
+    with pytest.raises(UnfitScan, match="different areas"):
+        open_slide(paths)
+
+
+def test_a_slide_of_very_many_tiny_tiles_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    write_sparse(path, [(1, 1, 0.0, "1")], iter([flat_tile(9)]), rows=40_000, columns=40_000)
+    with pytest.raises(UnfitScan, match="more tiles"):
+        open_slide([path])

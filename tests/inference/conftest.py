@@ -54,7 +54,7 @@ def analyse(slide: Path, predictor: Predictor, output: Path) -> Analysed:
             revision=1,
             progress=quiet,
         )
-        findings = write_report(reader, output, rules, output=output, progress=quiet)
+        findings = write_report(reader, output, output=output, progress=quiet)
     return Analysed(folder=output, findings=findings, slide=slide)
 
 

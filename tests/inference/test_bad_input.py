@@ -29,6 +29,7 @@ from tests.inference.small_models import FOR_EVER, instead, says
 
 SLIDE_ID = "abcdefghijklmnopqrstuvwx24"
 LIMIT_S = 0.5
+AS_SHIPPED = VerdictRules()
 
 Spoil = Callable[[Path], object]
 
@@ -65,8 +66,8 @@ class Line:
         for stage in (Stage.ASSEMBLE, Stage.DEIDENTIFY):
             Worker(journal=self.journal, root=self.root, stage=stage, handle=copied).step()
 
-    def infer(self, predictor: Predictor) -> SlideStatus:
-        return self._step(Stage.INFER, infer_handler(predictor, VerdictRules()))
+    def infer(self, predictor: Predictor, rules: VerdictRules = AS_SHIPPED) -> SlideStatus:
+        return self._step(Stage.INFER, infer_handler(predictor, rules))
 
     def find(self, source: Path, found: Path, spoil: Spoil) -> None:
         """Publish a good slide, and a spoiled copy of its findings."""
@@ -80,7 +81,7 @@ class Line:
         assert self._step(Stage.INFER, copied).stage is Stage.REPORT
 
     def report(self) -> SlideStatus:
-        return self._step(Stage.REPORT, report_handler(VerdictRules()))
+        return self._step(Stage.REPORT, report_handler())
 
     def findings(self) -> Path:
         (folder,) = self.root.zone("findings").iterdir()
@@ -292,6 +293,7 @@ def half(folder: Path) -> None:
         pytest.param(said(tissue_area_mm2=-1), "findings", id="a negative area"),
         pytest.param(said(tissue_area_mm2=float("nan")), "findings", id="no number"),
         pytest.param(said(verdict="fine"), "findings", id="a verdict that there is not"),
+        pytest.param(said(rules={"rescan": {"fold": "much"}}), "findings", id="limits of no kind"),
         pytest.param(said(slide_id="another"), "another slide", id="another slide's"),
         pytest.param(said(revision=2), "another slide", id="another revision's"),
         pytest.param(said(base_um_px=5.0), "do not fit", id="another scale"),
@@ -309,6 +311,18 @@ def test_findings_that_were_changed_are_not_reported(
 ) -> None:
     line.find(tiny, found, spoil)
     assert_set_aside(line, line.report(), Stage.REPORT, "rejected", words)
+
+
+def test_a_report_states_the_limits_that_the_verdict_followed(
+    line: Line, tiny: Path, predictor: Predictor
+) -> None:
+    line.put(tiny, lambda _folder: None)
+    line.infer(predictor, VerdictRules(review={"fold": 0.37}))
+    line.report()
+    (folder,) = line.root.zone("report").iterdir()
+    report = pydicom.dcmread(folder / "sr.dcm")
+    texts = [item.value for item in report.iterall() if item.keyword == "TextValue"]
+    assert any("37 %" in text for text in texts)
 
 
 def test_a_class_that_there_is_not_is_not_reported(line: Line, tiny: Path, found: Path) -> None:

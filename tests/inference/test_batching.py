@@ -4,8 +4,10 @@ The buffers and the queue are those of the GPU, on the CPU; `test_gpu.py` runs t
 """
 
 import threading
+import weakref
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,12 +23,13 @@ from inference.running.batching import Batcher, Bind
 from inference.running.binding import BoundSession
 from inference.running.engine import DeviceMemoryFull
 from inference.running.feeding import OneQueue
-from inference.running.predict import Predictor
+from inference.running.predict import DeviceStranded, Predictor
 from inference.running.watchdog import Watchdog
 from tests.inference.conftest import open_folder, quiet
 from tests.inference.small_models import instead, says
 
 Images = npt.NDArray[np.uint8]
+SMALL = {TISSUE: 2, ARTIFACT: 6, TILES: 8}
 
 
 @pytest.fixture(scope="module")
@@ -198,8 +201,7 @@ def test_the_queue_finds_what_own_sessions_find(
     slide: Path, models: Models, predictor: Predictor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def through_queues(models: list[Model], *, device: str, watchdog: Watchdog) -> OneQueue:
-        batches = {TISSUE: 2, ARTIFACT: 6, TILES: 8}
-        return OneQueue(models, device=device, watchdog=watchdog, batches=batches)
+        return OneQueue(models, device=device, watchdog=watchdog, batches=SMALL)
 
     monkeypatch.setattr("inference.running.predict.open_feeding", through_queues)
     fed = Predictor(models, device="cpu", workers=2)
@@ -212,14 +214,29 @@ def test_the_queue_finds_what_own_sessions_find(
     np.testing.assert_array_equal(found.focus, expected.focus)
 
 
+def test_a_full_device_gets_its_memory_back_before_the_half_is_made() -> None:
+    made: list[weakref.ref[FakeDevice]] = []
+    alive: list[bool] = []
+
+    def bind(batch: int) -> FakeDevice:
+        alive.append(any(one() is not None for one in made))
+        device = FakeDevice(batch, room=4, ran=[])
+        made.append(weakref.ref(device))
+        return device
+
+    batcher = fed(bind)
+    batcher.run(noise(8, 2, 2, 3))
+    batcher.close()
+    assert alive == [False, False]
+
+
 def test_a_lost_device_is_opened_anew_for_the_next_slide(
     slide: Path, models: Models, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened: list[OneQueue] = []
 
     def open_queue(models: list[Model], *, device: str, watchdog: Watchdog) -> OneQueue:
-        batches = {TISSUE: 2, ARTIFACT: 6, TILES: 8}
-        opened.append(OneQueue(models, device=device, watchdog=watchdog, batches=batches))
+        opened.append(OneQueue(models, device=device, watchdog=watchdog, batches=SMALL))
         return opened[-1]
 
     monkeypatch.setattr("inference.running.predict.open_feeding", open_queue)
@@ -231,6 +248,37 @@ def test_a_lost_device_is_opened_anew_for_the_next_slide(
         assert predictor.predict(reader, quiet).tiles > 0
     predictor.close()
     assert len(opened) == 2
+
+
+def test_a_device_that_stays_lost_puts_the_slide_back_and_ends_the_process(
+    slide: Path, models: Models, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[OneQueue] = []
+
+    def open_once(models: list[Model], *, device: str, watchdog: Watchdog) -> OneQueue:
+        if opened:
+            raise DeviceUnavailable("The GPU was lost or refused the work.")
+        opened.append(OneQueue(models, device=device, watchdog=watchdog, batches=SMALL))
+        return opened[-1]
+
+    monkeypatch.setattr("inference.running.predict.open_feeding", open_once)
+    predictor = Predictor(models, device="cpu", workers=2)
+    predictor.check()
+    opened[0].close()
+    with open_folder(slide) as reader:
+        for _ in range(2):
+            with pytest.raises(DeviceUnavailable):
+                predictor.predict(reader, quiet)
+    with pytest.raises(DeviceStranded):
+        predictor.check()
+    predictor.close()
+
+
+def test_large_tiles_make_small_batches(models: Models, watchdog: Watchdog) -> None:
+    own = feeding.OwnSessions(models.everyone, watchdog)
+    large = replace(models.artifact, task=TILES, tile_px=4096)
+    assert own.batch(large) == 1
+    assert own.batch(replace(large, tile_px=96)) == feeding.CPU_BATCH[TILES]
 
 
 def test_without_a_gpu_workers_have_their_own_sessions(models: Models, watchdog: Watchdog) -> None:

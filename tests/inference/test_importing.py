@@ -252,14 +252,21 @@ def test_bare_weights_are_refused_with_what_to_do(
         bring(archive(tmp_path / "weights.pt", "w/data.pkl", "w/data/0"))
 
 
-@pytest.mark.parametrize("name", ["m/code/__torch__.py", "m/models/model.json"])
+@pytest.mark.parametrize("name", ["m/models/model.json", "m/serialized_exported_program.json"])
+def test_an_archive_whose_reading_can_run_code_is_refused_with_what_to_do(
+    bring: Callable[..., Model], tmp_path: Path, name: str
+) -> None:
+    with pytest.raises(ModelError, match=r"can run code; .* torch\.onnx\.export"):
+        bring(archive(tmp_path / "model.pt2", name, "m/code/__torch__.py"))
+
+
 def test_without_pytorch_its_files_name_the_extra_that_is_missing(
-    bring: Callable[..., Model], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+    bring: Callable[..., Model], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "torch", None)
     monkeypatch.delitem(sys.modules, "inference.importing.torch_export", raising=False)
     with pytest.raises(ModelError, match=r"coverslip\[training\]"):
-        bring(archive(tmp_path / "model.pt", name))
+        bring(archive(tmp_path / "model.pt", "m/code/__torch__.py"))
 
 
 def test_nothing_is_written_over(bring: Callable[..., Model], tmp_path: Path) -> None:

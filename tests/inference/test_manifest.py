@@ -13,6 +13,7 @@ from inference.importing.manifest_text import as_toml
 from inference.model import bundle, document
 from inference.model.manifest import digest_of, load_model
 from inference.model.onnx_file import check_onnx
+from inference.running.artifacts import MARGIN_PX
 from tests.inference import small_models
 
 STAIN = '[[stains]]\nvalue = "12710003"\nscheme = "SCT"\nmeaning = "Hematoxylin stain"'
@@ -116,6 +117,8 @@ def test_a_missing_file_is_refused(copy: Path) -> None:
         ("um_px = 8.0", "um_pxx = 8.0", "unknown key um_pxx; did you mean um_px?"),
         ('name = "tissue"', 'nam = "tissue"', "unknown key classes.1.nam; did you mean name?"),
         ("tile_px = 160", "tile_px = 161", "a multiple of 32"),
+        ('"coverslip-tissue"', '"Tissue of us"', "name: String should match"),
+        ('version = "', 'version = "v', "version: String should match"),
         ("tissue = 0.5", "tisue = 0.5", "no class tisue; did you mean tissue?"),
         ('name = "tissue"', 'name = "fold"', "background and tissue"),
         ("index = 1", "index = 2", "indices 0, 1, 2"),
@@ -160,6 +163,22 @@ def test_settings_may_name_any_number_of_tile_classifiers(
         bundle.configured_models(pinned([*folders, tile_classifier("two")]))
 
 
+def test_no_two_models_have_one_name(tile_classifier: Callable[[str], Path]) -> None:
+    folders = [TISSUE, bundle.BUNDLED / "artifact", tile_classifier("coverslip-artifact")]
+    with pytest.raises(ConfigError, match="same name"):
+        bundle.configured_models(pinned(folders))
+
+
+def test_the_tile_of_an_artifact_model_is_more_than_its_rim(tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(bundle.BUNDLED / "artifact", tmp_path / "artifact"))
+    manifest = copy / "model.toml"
+    manifest.write_text(manifest.read_text().replace("tile_px = 256", "tile_px = 64"))
+    assert load_model(copy).tile_px > 2 * MARGIN_PX
+    manifest.write_text(manifest.read_text().replace("tile_px = 64", "tile_px = 32"))
+    with pytest.raises(ModelError, match="at least 64"):
+        load_model(copy)
+
+
 def test_a_tile_classifier_says_which_classes_it_reports(
     tile_classifier: Callable[[str], Path],
 ) -> None:
@@ -184,6 +203,27 @@ def test_external_data_inside_a_branch_is_refused() -> None:
     branch = field(5, field(14, 1))
     with pytest.raises(ModelError, match="another file"):
         check_onnx(model_of(node=field(5, field(6, branch))))
+
+
+@pytest.mark.parametrize("number", [22, 23])
+def test_sparse_weights_of_a_constant_are_refused(number: int) -> None:
+    values = field(1, field(14, 1))  # weights in another file
+    attribute = field(number, values)
+    with pytest.raises(ModelError, match="sparse tensors"):
+        check_onnx(model_of(node=field(5, attribute)))
+
+
+def test_external_data_in_a_default_of_a_function_is_refused() -> None:
+    default = field(11, field(5, field(14, 1)))
+    with pytest.raises(ModelError, match="another file"):
+        check_onnx(model_of() + field(25, default))
+
+
+def test_a_field_number_whose_high_bits_others_drop_is_refused() -> None:
+    tensor = field(14, 1)
+    hidden = bytes([5 << 3 | 2 | 0x80, 0x80, 0x80, 0x80, 0x10, len(tensor)]) + tensor
+    with pytest.raises(ModelError, match="not a readable ONNX file"):
+        check_onnx(field(7, hidden))
 
 
 def test_custom_operators_are_refused() -> None:

@@ -1,6 +1,7 @@
 """The bundled models load, keep their contract, and reach what their manifests promise."""
 
 import tomllib
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from inference.running.engine import CPU, Session
 from inference.training import generated, heldout, outlined, scenes
 from inference.training.exported import Network
 from inference.training.overlaps import Overlap, pooled
+from inference.training.patches import area_under_curve, read
 from inference.training.sources import IGNORE
 
 MODELS = Path(__file__).parents[2] / "inference" / "models"
@@ -81,6 +83,30 @@ def test_the_artifact_classes_are_those_of_the_class_map() -> None:
     assert [item.name for item in model.classes] == [item.key for item in SlideClass][:7]
     manifest = tomllib.loads((MODELS / "artifact" / "model.toml").read_text())
     assert all({"value", "scheme", "meaning"} == set(item["code"]) for item in manifest["classes"])
+
+
+def test_the_metastasis_model_gives_one_answer_a_tile_and_is_a_demonstration() -> None:
+    model = load_model(MODELS / "metastasis")
+    assert model.task == "tiles"
+    assert [item.name for item in model.reported] == ["tumor"]
+    assert "demonstration" in model.intended_use.lower()
+    assert [site.value for site in model.body_sites] == ["59441001"]
+    pixels = np.random.default_rng(3).integers(0, 256, (3, 96, 96, 3), np.uint8)
+    probability = Session(model, device=CPU).run(pixels)
+    assert probability.shape == (3, 2)
+    assert np.abs(probability.sum(axis=-1) - 1).max() < 1e-5
+
+
+def test_the_metastasis_model_tells_real_patches_apart_as_its_manifest_promises(
+    shared_data: Path,
+) -> None:
+    model = load_model(MODELS / "metastasis")
+    with zipfile.ZipFile(shared_data / "images/pcam/pcam_valid.zip") as archive:
+        patches = read(archive)
+    some = patches.where(np.arange(len(patches.labels)) % 6 == 0)
+    scores = np.asarray(Session(model, device=CPU).run(some.pixels))[:, 1]
+    promised = {row.metric: row.value for row in model.accuracy}["AUC"]
+    assert area_under_curve(some.labels, scores) == pytest.approx(promised, abs=0.02)
 
 
 def test_clean_generated_tissue_raises_no_alarm(

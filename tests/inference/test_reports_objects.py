@@ -204,7 +204,7 @@ def group(full: Full, tracking: str) -> hd.sr.MeasurementsAndQualitativeEvaluati
 
 
 def test_the_sr_tells_what_the_classifier_saw(full: Full) -> None:
-    said, result = group(full, "metastasis: tumour"), full.findings.tile_results[0]
+    said, result = group(full, "metastasis: tumour (demonstration)"), full.findings.tile_results[0]
     assert said.finding_type == hd.sr.CodedConcept(*result.code)
     numbers = {item.name.meaning: item.value for item in said.get_measurements()}
     assert numbers == {"Area": 0.75, "Share of tissue area": 25.0, "Probability": 0.984}
@@ -301,6 +301,7 @@ def test_the_parametric_map_holds_the_probabilities(full: Full) -> None:
     expected = np.where(full.map > 0, (full.map.astype(float) - 1) / 254, -1)
     np.testing.assert_allclose(values[:rows, :columns], expected, atol=1e-6)
     quantity = read.SharedFunctionalGroupsSequence[0].RealWorldValueMappingSequence[0]
+    assert quantity.LUTExplanation == "metastasis: tumour (demonstration)"
     concept = quantity.QuantityDefinitionSequence[0].ConceptCodeSequence[0]
     assert concept.CodeValue == "130402"
 

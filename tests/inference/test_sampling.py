@@ -1,11 +1,16 @@
 """A slide is seen at the resolution that is asked for, from the cheapest pixels there are."""
 
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
+import pydicom
 import pytest
+import simplejpeg
 
+from appliance.slides.reader import open_slide
 from inference.running.sampling import Sampler
+from tests.appliance.sparse_slides import write_sparse
 from tests.inference.conftest import open_folder
 
 
@@ -41,3 +46,23 @@ def test_tiles_side_by_side_fit_together(slide: Path) -> None:
         whole = sampler.region(0, 0, sampler.rows, sampler.columns)
         right = sampler.region(0, 100, sampler.rows, sampler.columns - 100)
     np.testing.assert_array_equal(whole[:, 100:], right)
+
+
+def test_a_whole_slide_of_one_fine_level_is_read_in_bounded_memory(tmp_path: Path) -> None:
+    path, side_px = tmp_path / "volume.dcm", 512
+    frame = simplejpeg.encode_jpeg(np.full((side_px, side_px, 3), 90, np.uint8))
+    place = (1 + 100 * side_px, 1 + 60 * side_px, 0.0, "1")
+    write_sparse(path, [place], iter([frame]), rows=60_000, columns=60_000)
+    dataset = pydicom.dcmread(path)
+    dataset.Rows = dataset.Columns = side_px
+    dataset.save_as(path)
+    with open_slide([path]) as reader:
+        sampler = Sampler(reader, 50.0)
+        tracemalloc.start()
+        whole = sampler.region(0, 0, sampler.rows, sampler.columns)
+        peak_bytes = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert whole.shape == (600, 600, 3)
+    assert whole[513:516, 309:311] == pytest.approx(90, abs=1)
+    assert (whole < 255).any(axis=2).sum() <= 49
+    assert peak_bytes < 100 << 20

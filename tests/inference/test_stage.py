@@ -45,7 +45,7 @@ def walk(journal: Journal, root: Root, source: Path, predictor: Predictor) -> No
         Stage.ASSEMBLE: copied,
         Stage.DEIDENTIFY: copied,
         Stage.INFER: infer_handler(predictor, rules),
-        Stage.REPORT: report_handler(rules),
+        Stage.REPORT: report_handler(),
     }
     for stage, handle in handlers.items():
         Worker(journal=journal, root=root, stage=stage, handle=handle).step()

@@ -99,7 +99,7 @@ def test_a_batch_sets_aside_what_is_bad_and_goes_on_where_it_was(
     for path in target.rglob("*"):
         assert path.is_dir() or CANARY.encode() not in path.read_bytes(), path
     assert sorted(path.name for path in target.iterdir()) == [".analyze", folder.name]
-    assert list(scratch.glob("coverslip-*")) == []
+    assert list(scratch.glob("*coverslip-line-*")) == []
 
     shutil.rmtree(source / "torn")
     stamp = (folder / "sr.dcm").stat().st_mtime_ns
@@ -115,6 +115,7 @@ def test_the_true_identity_is_put_back_only_when_asked(
     assert code == 0
     folder = tmp_path / "out" / by_status(told, "done")["slide"]
     original = pydicom.dcmread(slide / "volume-0.dcm", stop_before_pixels=True)
+    assert all(path.stat().st_mode & 0o077 == 0 for path in (folder, *folder.iterdir()))
     objects = sorted(folder.glob("*.dcm"))
     assert [path.name for path in objects] == ["seg.dcm", "sr.dcm"]
     for path in objects:
@@ -123,16 +124,28 @@ def test_the_true_identity_is_put_back_only_when_asked(
         assert made.StudyInstanceUID == original.StudyInstanceUID
 
 
-def test_a_run_that_is_ended_takes_its_daemons_and_originals_with_it(
+def test_a_run_that_ends_takes_its_daemons_and_originals_with_it(
     slide: Path, tmp_path: Path, scratch: Path
 ) -> None:
-    target = tmp_path / "out"
-    process = start(str(slide), str(target), settings=scratch / "none.toml", scratch=scratch)
-    wait_for(lambda: any(scratch.glob("coverslip-*/line/run/*.sock")), "a daemon answers")
-    process.send_signal(signal.SIGTERM)
-    process.communicate()
-    assert process.returncode == 130
-    assert list(scratch.glob("coverslip-*")) == []
+    """One that is killed cannot: its daemons end by themselves, the next run removes its folder."""
+    target, sockets = tmp_path / "out", set[Path]()
+
+    def daemon_answers() -> bool:
+        return not sockets.issuperset(scratch.glob("coverslip-line-*/line/run/*.sock"))
+
+    for signals, code in (((signal.SIGKILL,), -9), ((signal.SIGHUP, signal.SIGINT), 130)):
+        sockets.update(scratch.glob("coverslip-line-*/line/run/*.sock"))
+        process = start(str(slide), str(target), settings=scratch / "none.toml", scratch=scratch)
+        wait_for(daemon_answers, "a daemon answers")
+        for number in signals:
+            process.send_signal(number)
+        process.communicate()
+        assert process.returncode == code
+        wait_for(lambda: str(scratch) not in running(), "the daemons have ended")
+    assert list(scratch.glob("*coverslip-line-*")) == []
     assert [path.name for path in target.iterdir()] == [".analyze"]
-    running = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True)
-    assert str(scratch) not in running.stdout
+
+
+def running() -> str:
+    """Command lines of all processes."""
+    return subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
