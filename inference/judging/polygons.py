@@ -1,5 +1,8 @@
 """Outlines of artifacts from the class map: smooth, of true area, bounded in number and points."""
 
+from collections.abc import Iterator
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 import numpy.typing as npt
@@ -10,7 +13,7 @@ from appliance.slides.findings import Region
 MAXIMUM_REGIONS = 60
 MAXIMUM_POINTS = 200
 AREA_TOLERANCE = 0.02
-"""How much of a region's area its smoothed outline may add or miss."""
+"""How much of a region's area its smoothed outline may add or miss, if few points can follow it."""
 
 _LEAST_POINTS = 3
 _LEAST_PX = 3
@@ -26,7 +29,8 @@ _TRACED_PX = 2000
 _SMOOTHED_PX = 1.2
 _UNSEEN_PX = 0.4
 """So far a point may be off: less than the steps of the pixels that it smooths away."""
-_MOVES = 4
+_RUGGED_POINTS = 20_000
+_MOVES = 16
 _RIM_PX = 4
 
 Points = npt.NDArray[np.float64]
@@ -48,54 +52,83 @@ def outlines(class_map: ClassMap, *, um_px: float) -> tuple[Region, ...]:
     tuple of Region
         Polygons in micrometres from the top-left corner of the base matrix, along the smoothed
         edge of the pixels. A ring of ink is no disc: an outline goes round its large holes
-        through a slit. Small holes are filled. The area is the one inside the outline, and that
-        of the polygon is within `AREA_TOLERANCE` of it.
+        through a slit. Small holes are filled. The area is counted in pixels, small holes
+        included, and that of the polygon is within `AREA_TOLERANCE` of it. Only a net or a comb
+        that `MAXIMUM_POINTS` points cannot follow has a polygon of another area.
     """
-    regions = [region for kind in ARTIFACTS for region in _outlines_of(class_map, kind, um_px)]
+    found: list[_Found] = []
+    for kind in ARTIFACTS:
+        found += _found(class_map, kind)
+        found.sort(key=lambda one: -one.n_px)
+        del found[MAXIMUM_REGIONS:]
+    regions = [_region(one, um_px) for one in found]
     regions.sort(key=lambda region: (-region.area_mm2, region.name, region.polygon_um))
-    return tuple(regions[:MAXIMUM_REGIONS])
+    return tuple(regions)
 
 
-def _outlines_of(class_map: ClassMap, kind: SlideClass, um_px: float) -> list[Region]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Found:
+    """One connected region."""
+
+    kind: SlideClass
+    n_px: int
+    corner: tuple[int, int]
+    """Column and row of its box in the class map."""
+    coarser: int
+    """Side in pixels of a pixel of `part`: a region larger than `_TRACED_PX` is kept coarse."""
+    part: Mask
+
+
+def _found(class_map: ClassMap, kind: SlideClass) -> Iterator[_Found]:
+    """Find the largest connected regions of one class, those that are at least a few pixels."""
     mask = (class_map == kind).view(np.uint8)
-    if not mask.any():
-        return []
-    _, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
+    x, y, columns, rows = cv2.boundingRect(mask)
+    if not columns:
+        return
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(
+        mask[y : y + rows, x : x + columns], connectivity=8
+    )
     largest = 1 + np.argsort(-stats[1:, cv2.CC_STAT_AREA], kind="stable")[:MAXIMUM_REGIONS]
-    regions = []
     for label in largest:
         left, top, width, height, n_px = (int(value) for value in stats[label])
         if n_px < _LEAST_PX:
             break
         part = labels[top : top + height, left : left + width] == label
-        points, area_px = _outline(part, n_px)
-        corners_um = np.round(np.maximum(points + np.array((left, top)), 0) * um_px, 2).tolist()
-        regions.append(
-            Region(
-                name=kind.key,
-                area_mm2=round(area_px * um_px**2 / _UM2_PER_MM2, 6),
-                polygon_um=tuple((x, y) for x, y in corners_um),
-            )
+        coarser = -(-max(part.shape) // _TRACED_PX)
+        yield _Found(
+            kind=kind,
+            n_px=n_px,
+            corner=(x + left, y + top),
+            coarser=coarser,
+            part=_coarse(part, coarser),
         )
-    return regions
 
 
-def _outline(part: Mask, n_px: int) -> tuple[Points, float]:
-    """Outline one connected region of so many pixels; give points and the area inside, in pixels.
+def _region(found: _Found, um_px: float) -> Region:
+    points, area_px = _outline(found)
+    corners_um = np.round(points * um_px, 2).tolist()
+    return Region(
+        name=found.kind.key,
+        area_mm2=round(area_px * um_px**2 / _UM2_PER_MM2, 6),
+        polygon_um=tuple((x, y) for x, y in corners_um),
+    )
 
-    A region that is larger than `_TRACED_PX` is traced on a coarser raster.
-    """
-    coarser = -(-max(part.shape) // _TRACED_PX)
-    found = np.pad(_coarse(part, coarser), _RIM_PX).astype(np.uint8)
-    region = _without_small_holes(found)
-    filled_px = np.count_nonzero(region) - np.count_nonzero(found)
-    area_px = n_px / coarser**2 + filled_px
+
+def _outline(found: _Found) -> tuple[Points, float]:
+    """Outline one region; give points and the area inside, in pixels of the class map."""
+    coarser = found.coarser
+    padded = np.pad(found.part, _RIM_PX).astype(np.uint8)
+    region = _without_small_holes(padded)
+    filled_px = np.count_nonzero(region) - np.count_nonzero(padded)
+    area_px = found.n_px / coarser**2 + filled_px
     finer = int(np.clip(_TRACED_PX // max(region.shape), 1, _FINEST))
-    points = _simplified(_traced(region, finer, smooth=finer > 1), area_px)
+    start = _RIM_PX - np.array(found.corner) / coarser  # the corner of the class map
+    points = _simplified(_traced(region, finer, smooth=finer > 1), area_px, start)
     if abs(_area(points) - area_px) > AREA_TOLERANCE * area_px:
         # So thin that smoothing tears it apart.
-        points = _simplified(_traced(region, finer, smooth=False), area_px)
-    return (points - _RIM_PX) * coarser, area_px * coarser**2
+        rough = _simplified(_traced(region, finer, smooth=False), area_px, start)
+        points = min(points, rough, key=lambda one: abs(_area(one) - area_px))
+    return (points - start) * coarser, area_px * coarser**2
 
 
 def _coarse(part: Mask, coarser: int) -> Mask:
@@ -149,6 +182,9 @@ def _slit(region: ClassMap) -> ClassMap:
     The way ends at the next hole or outside; that hole has one of its own. So the region stays in
     one piece.
     """
+    _, nesting = cv2.findContours(region, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
+    if np.all(nesting[0, :, 3] < 0):  # no contour has a parent, so there is no hole
+        return region
     _, labels, stats, _ = cv2.connectedComponentsWithStats(1 - region, connectivity=4)
     cut = region.copy()
     for label in range(1, len(stats)):
@@ -160,15 +196,20 @@ def _slit(region: ClassMap) -> ClassMap:
     return cut
 
 
-def _simplified(outline: Points, area_px: float) -> Points:
-    """Drop points until few enough are left, then move the rest out or in to the true area."""
-    points = _thinned(outline, tolerance_px := _UNSEEN_PX)
+def _simplified(outline: Points, area_px: float, start: Points) -> Points:
+    """Drop points until few enough are left, then move the rest out or in to the true area.
+
+    No point comes to lie above or left of `start`.
+    """
+    # What has so many points is a net or a comb: thinning it finely takes seconds for nothing.
+    tolerance_px = _UNSEEN_PX * max(1.0, len(outline) / _RUGGED_POINTS)
+    points = _thinned(outline, tolerance_px)
     while len(points) > MAXIMUM_POINTS:
         points = _thinned(outline, tolerance_px := tolerance_px * 1.5)
     if len(points) < _LEAST_POINTS:  # thinner than the tolerance, and straight
         points = cv2.boxPoints(cv2.minAreaRect(outline.astype(np.float32))).astype(np.float64)
     for _ in range(_MOVES):
-        points = _moved(points, area_px)
+        points = np.maximum(_moved(points, area_px), start)
     return points
 
 

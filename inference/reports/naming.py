@@ -1,4 +1,4 @@
-"""UIDs that follow from what was judged and how, so that a re-run gives byte-identical files."""
+"""UIDs that follow from what the objects are made of: the same for the same, others for others."""
 
 import hashlib
 import uuid
@@ -16,9 +16,8 @@ class Naming:
 
     slide_id: str
     revision: int
-    model_digests: tuple[str, ...]
-    settings_digest: str
-    """Of the rules that the verdict follows; see `settings_digest`."""
+    sources: tuple[str, ...]
+    """Digests and UIDs of all that the objects are made of."""
     code_version: str = CODE_VERSION
 
     def uid(self, role: str) -> str:
@@ -30,8 +29,7 @@ class Naming:
             self.code_version,
             self.slide_id,
             str(self.revision),
-            *self.model_digests,
-            self.settings_digest,
+            *self.sources,
             role,
         )
         return uid_of(parts)
@@ -44,8 +42,3 @@ def uid_of(parts: Sequence[str]) -> str:
     raw[6] = raw[6] & 0x0F | 0x80
     raw[8] = raw[8] & 0x3F | 0x80
     return f"2.25.{uuid.UUID(bytes=bytes(raw)).int}"
-
-
-def settings_digest(text: str) -> str:
-    """Digest the settings that a report depends on, written as canonical JSON."""
-    return hashlib.sha256(text.encode()).hexdigest()

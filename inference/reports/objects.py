@@ -1,20 +1,21 @@
 """All that the report stage writes of one slide, as bytes by file name."""
 
-import json
+import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from pydicom.dataset import Dataset
 
+from appliance.errors import RejectedError
 from appliance.settings import Report, VerdictRules
 from appliance.slides.classes import ClassMap
-from appliance.slides.findings import Findings
+from appliance.slides.findings import FOCUS_MAP_PNG, Findings
 from appliance.slides.reader import SlideReader
 from inference.reports.ann import annotations
 from inference.reports.encapsulated import encapsulated
 from inference.reports.focus import read_focus
 from inference.reports.heat_map import heat_map
-from inference.reports.naming import Naming, settings_digest
+from inference.reports.naming import Naming
 from inference.reports.one_pager import TITLE, one_pager
 from inference.reports.outside_sr import outside_sr
 from inference.reports.picture import framed, overlaid, view
@@ -64,8 +65,15 @@ def written(
         A frame is damaged, or a UID that the objects need is missing.
     """
     headers = completed(reader.headers)
-    naming = _naming(findings, rules, settings)
     focus = read_focus(folder, findings)
+    contents = (
+        findings.to_json().encode(),
+        class_map.tobytes(),
+        rules.model_dump_json().encode(),
+        settings.model_dump_json().encode(),
+        *_maps(findings, settings, folder),
+    )
+    naming = _naming(findings, contents, predecessors)
     progress(0.1, "writing the segmentation")
     made = {
         SEG_DCM: segmentation(class_map, findings, headers, naming, encoding=settings.segmentation),
@@ -91,11 +99,32 @@ def written(
     return files
 
 
-def _naming(findings: Findings, rules: VerdictRules, settings: Report) -> Naming:
-    terms = {"verdict": rules.model_dump(), "report": settings.model_dump()}
+def _naming(
+    findings: Findings, contents: Sequence[bytes], predecessors: Sequence[Dataset]
+) -> Naming:
+    """Name the objects after all that their bytes depend on.
+
+    A slide that is inferred again, on another device, may be found a little different; a report
+    may be written again when its predecessor is gone.
+    """
     return Naming(
         slide_id=findings.slide_id,
         revision=findings.revision,
-        model_digests=tuple(model.digest for model in findings.models),
-        settings_digest=settings_digest(json.dumps(terms, sort_keys=True)),
+        sources=(
+            *(hashlib.sha256(content).hexdigest() for content in contents),
+            *(str(one.SOPInstanceUID) for one in predecessors),
+        ),
     )
+
+
+def _maps(findings: Findings, settings: Report, folder: Path) -> list[bytes]:
+    """Read the files of the maps that the objects show."""
+    names = [FOCUS_MAP_PNG] if findings.focus_um_px is not None else []
+    if settings.heat_map != "none":
+        names += [one.map_file for one in findings.tile_results]
+    try:
+        return [(folder / name).read_bytes() for name in names]
+    except OSError as error:
+        raise RejectedError(
+            "A map of this slide cannot be read; let inference run again."
+        ) from error

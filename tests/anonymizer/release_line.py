@@ -177,9 +177,7 @@ class Line:
         def report(work: Work) -> Outcome:
             (work.output / "sr.dcm").write_bytes(structured)
             (work.output / "seg.dcm").write_bytes(segmentation)
-            naming = Naming(
-                slide_id=slide_id, revision=1, model_digests=("0" * 64,), settings_digest="0" * 64
-            )
+            naming = Naming(slide_id=slide_id, revision=1, sources=("0" * 64,))
             (work.output / "outside_sr.dcm").write_bytes(outside_sr(findings, naming))
             change_report(work.output)
             return Outcome()

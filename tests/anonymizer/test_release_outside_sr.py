@@ -19,7 +19,7 @@ from tests.anonymizer.release_parts import KEY, findings_of
 PSEUDONYMS = Pseudonyms(KEY)
 UNIVERSITY = PSEUDONYMS.for_recipient("university")
 REGISTRY = PSEUDONYMS.for_recipient("registry")
-NAMING = Naming(slide_id="s", revision=1, model_digests=("0" * 64,), settings_digest="0" * 64)
+NAMING = Naming(slide_id="s", revision=1, sources=("0" * 64,))
 
 
 def bare(verdict: Verdict = Verdict.ACCEPT) -> Dataset:

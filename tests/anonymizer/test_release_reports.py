@@ -225,6 +225,15 @@ def test_no_route_outside_can_carry_a_report(tmp_path, kind, route):
             Settings.model_validate(tables | {"routes": [route | {"carries": carries}]})
 
 
+def test_a_route_gets_no_parcel_of_a_slide_that_has_nothing_it_carries(tmp_path):
+    line = Line(tmp_path / "line", [INSIDE | {"carries": ["ANN"]}])
+    line.bring("slide-a")
+    assert line.work()
+    assert line.status("slide-a").state is not State.ASIDE, line.status("slide-a").error
+    assert not line.parcels("pacs")
+    line.close()
+
+
 def test_a_file_of_another_kind_than_its_name_says_goes_nowhere(tmp_path):
     line = Line(tmp_path / "line", [PACS])
 

@@ -7,7 +7,13 @@ import numpy as np
 import pytest
 
 from appliance.slides.classes import SlideClass
-from inference.judging.polygons import AREA_TOLERANCE, MAXIMUM_POINTS, outlines
+from inference.judging import polygons
+from inference.judging.polygons import (
+    AREA_TOLERANCE,
+    MAXIMUM_POINTS,
+    MAXIMUM_REGIONS,
+    outlines,
+)
 
 UM_PX = 2.0
 
@@ -68,6 +74,64 @@ def test_an_outline_keeps_the_area_of_its_region(kind: str) -> None:
     assert region.area_mm2 * 1e6 == pytest.approx(true_um2, rel=0.1 if kind == "cloud" else 0.01)
     assert area_um2(region.polygon_um) == pytest.approx(region.area_mm2 * 1e6, rel=AREA_TOLERANCE)
     assert len(region.polygon_um) <= MAXIMUM_POINTS
+
+
+@pytest.mark.parametrize("blur_px", [1.2, 4.0])
+def test_outlines_of_ragged_regions_keep_their_area_at_the_rim_too(blur_px: float) -> None:
+    """The rim of the class map cuts through many of them."""
+    noise = np.random.default_rng(0).random((300, 300)).astype(np.float32)
+    smooth = cv2.GaussianBlur(noise, (0, 0), blur_px)
+    regions = outlines(np.where(smooth > np.quantile(smooth, 0.6), PEN, 0), um_px=UM_PX)
+    assert min(min(x, y) for region in regions for x, y in region.polygon_um) == 0
+    for region in regions:
+        area_mm2 = area_um2(region.polygon_um) / 1e6
+        assert area_mm2 == pytest.approx(region.area_mm2, rel=AREA_TOLERANCE)
+
+
+def comb(pitch_px: int) -> np.ndarray:
+    """Draw a comb of 400 x 400 px."""
+    classes = np.zeros((420, 420), np.uint8)
+    classes[10:14, 10:410] = PEN
+    classes[10:410, 10:410:pitch_px] = PEN
+    return classes
+
+
+def test_a_comb_is_outlined_with_its_area() -> None:
+    (region,) = outlines(comb(8), um_px=UM_PX)
+    assert area_um2(region.polygon_um) / 1e6 == pytest.approx(region.area_mm2, rel=AREA_TOLERANCE)
+
+
+def test_a_comb_too_fine_for_an_outline_keeps_the_area_of_its_pixels(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    finest_px = []
+    thinned = polygons._thinned
+
+    def watched(outline: polygons.Points, tolerance_px: float) -> polygons.Points:
+        if len(outline) > 100_000:
+            finest_px.append(tolerance_px)
+        return thinned(outline, tolerance_px)
+
+    monkeypatch.setattr(polygons, "_thinned", watched)
+    classes = comb(2)
+    (region,) = outlines(classes, um_px=UM_PX)
+    assert region.area_mm2 * 1e6 == pytest.approx(np.count_nonzero(classes) * UM_PX**2)
+    assert len(region.polygon_um) <= MAXIMUM_POINTS
+    # Thinning so many points to parts of a pixel takes seconds.
+    assert min(finest_px) > 2
+
+
+def test_the_largest_regions_of_all_classes_are_kept() -> None:
+    classes = np.zeros((900, 1200), np.uint8)
+    for number in range(70):
+        corner = (number % 10 * 100, number // 10 * 100)
+        kind = (PEN, FOLD, BUBBLE)[number % 3]
+        side = 10 + number
+        cv2.rectangle(classes, corner, (corner[0] + side - 1, corner[1] + side - 1), kind, -1)
+    regions = outlines(classes, um_px=1000.0)
+    assert [round(region.area_mm2) for region in regions] == [
+        side**2 for side in range(79, 79 - MAXIMUM_REGIONS, -1)
+    ]
 
 
 def test_a_region_as_large_as_a_slide_is_outlined_on_a_coarser_raster() -> None:

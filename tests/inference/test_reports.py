@@ -207,13 +207,13 @@ def test_the_outside_report_knows_no_slide(analysed: Analysed) -> None:
 def test_the_outside_report_is_the_same_wherever_an_artifact_lies(analysed: Analysed) -> None:
     findings = analysed.findings
     moved = Findings.from_json(findings.to_json().replace(findings.reason, "Another sentence."))
-    naming = Naming(slide_id="x", revision=1, model_digests=(), settings_digest="")
+    naming = Naming(slide_id="x", revision=1, sources=())
     assert outside_sr(findings, naming) == outside_sr(moved, naming)
 
 
 def test_uids_follow_from_what_was_judged_and_how() -> None:
-    naming = Naming(slide_id="s", revision=1, model_digests=("a",), settings_digest="b")
-    other = Naming(slide_id="s", revision=2, model_digests=("a",), settings_digest="b")
+    naming = Naming(slide_id="s", revision=1, sources=("a", "b"))
+    other = Naming(slide_id="s", revision=2, sources=("a", "b"))
     assert naming.uid("sr") == naming.uid("sr")
     assert len({naming.uid("sr"), naming.uid("seg"), other.uid("sr")}) == 3
     assert uid_of(("ab", "c")) != uid_of(("a", "bc"))

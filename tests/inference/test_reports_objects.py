@@ -2,6 +2,7 @@
 
 import subprocess
 from collections.abc import Callable, Iterator
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
@@ -20,11 +21,14 @@ from appliance.slides.findings import FOCUS_MAP_PNG, Findings, ModelUse, Region,
 from appliance.slides.reader import SlideReader
 from dicom_node.send.sender import dicom_files, send
 from inference.reports import codes
-from inference.reports.heat_map import on_one_raster
+from inference.reports.geometry import level_seen, slide_frame
+from inference.reports.heat_map import heat_map, on_one_raster
 from inference.reports.naming import Naming
 from inference.reports.objects import written
 from inference.reports.one_pager import one_pager
 from inference.reports.outside_sr import outside_sr
+from inference.reports.seg import segmentation
+from inference.reports.source_header import completed
 from inference.stage import read_class_map
 from tests.dicom_node.pacs import endpoint_at
 from tests.inference.conftest import CANARY, SLIDE_ID, Analysed, open_folder, quiet
@@ -177,6 +181,30 @@ def test_a_second_run_gives_the_same_bytes(full: Full, analysed: Analysed) -> No
         assert (full.folder / name).read_bytes() == content, name
 
 
+def uids(files: dict[str, bytes]) -> dict[str, str]:
+    """Give the SOP Instance UID of each object."""
+    return {
+        name: str(pydicom.dcmread(BytesIO(content)).SOPInstanceUID)
+        for name, content in files.items()
+        if name.endswith(".dcm")
+    }
+
+
+def test_objects_of_other_content_have_other_uids(full: Full, analysed: Analysed) -> None:
+    settings = Report(one_pager=True)
+    names = uids(made(full, analysed, settings))
+    elsewhere = replace(full.findings.models[0], device="gpu")
+    models = (elsewhere, *full.findings.models[1:])
+    again = replace(full, findings=replace(full.findings, models=models))
+    before = pydicom.dcmread(full.folder / "sr.dcm")
+    others = [
+        uids(made(again, analysed, settings)),
+        uids(made(full, analysed, settings, predecessors=(before,))),
+    ]
+    for name, uid in names.items():
+        assert len({uid, *(other[name] for other in others)}) == 3, name
+
+
 def test_only_what_the_settings_ask_for_is_written(full: Full, analysed: Analysed) -> None:
     least = {"sr.dcm", "seg.dcm", "outside_sr.dcm", "slide_picture.png"}
     assert made(full, analysed, Report()).keys() == least
@@ -286,6 +314,38 @@ def test_the_annotations_read_back_with_equal_outlines(full: Full) -> None:
             np.testing.assert_allclose(seen_um, region.polygon_um, atol=0.02)
         _, areas, _ = one.get_measurements(name=codes.AREA)
         np.testing.assert_allclose(areas[:, 0], [r.area_mm2 for r in regions], rtol=1e-6)
+
+
+def test_the_height_of_a_plane_is_micrometres_in_images_and_millimetres_in_outlines(
+    full: Full,
+) -> None:
+    """PS3.3 C.8.12.2.1.1: Z Offset is µm, where SCOORD3D is mm in all directions."""
+    headers = completed(full.reader.headers)
+    headers[0].TotalPixelMatrixOriginSequence[0].ZOffsetInSlideCoordinateSystem = "12.5"
+    frame = slide_frame(headers[0], um_px=full.findings.base_um_px)
+    assert frame.place([(0.0, 0.0)])[0, 2] == pytest.approx(0.0125)  # SR and ANN
+    naming = Naming(slide_id="x", revision=1, sources=())
+    class_map = np.ones((full.findings.rows, full.findings.columns), np.uint8)
+    seg = segmentation(class_map, full.findings, headers, naming)
+    heat = heat_map(full.findings, headers, naming, folder=full.folder, encoding="parametric")
+    assert seg is not None
+    assert heat is not None
+    for one in (seg.dataset, heat.dataset):
+        heights = {e.value for e in one.iterall() if e.keyword == "ZOffsetInSlideCoordinateSystem"}
+        assert {float(height) for height in heights} == {12.5}
+
+
+def test_the_level_that_was_seen_is_named_by_the_plane_that_is_shown(full: Full) -> None:
+    headers = list(full.reader.headers)
+    other = replace_uid(headers[0])
+    assert level_seen([headers[0], other], full.findings, full.findings.base_um_px) is headers[0]
+
+
+def replace_uid(header: pydicom.FileDataset) -> pydicom.FileDataset:
+    """Give another plane of the same level."""
+    other = deepcopy(header)
+    other.SOPInstanceUID = "2.25.7"
+    return other
 
 
 def codes_label(name: str) -> str:
@@ -413,7 +473,7 @@ def test_orthanc_files_all_objects_in_one_study_and_renders_them(
 
 
 def test_the_outside_report_does_not_tell_which_classifier_was_chosen(full: Full) -> None:
-    naming = Naming(slide_id="x", revision=1, model_digests=(), settings_digest="")
+    naming = Naming(slide_id="x", revision=1, sources=())
     content = outside_sr(full.findings, naming)
     assert b"metastasis" not in content
     assert full.findings.models[0].name.encode() in content

@@ -21,11 +21,11 @@ from tests.inference.conftest import analyse
 TISSUE = "tissue"
 TOLERANCE: dict[str, tuple[float, float]] = {
     TISSUE: (0.10, 0.0),  # its outline is drawn at 8 µm/px
-    "fold": (1.00, 0.03),  # narrow folds are missed: only that not more is reported than is there
-    "dark_spot": (0.30, 0.005),  # small: its rim is a large part of it
+    "fold": (1.00, 0.03),  # narrow folds are missed: only that little more is reported than is
+    "dark_spot": (0.50, 0.005),  # small: its rim is a large part of it
     "pen": (0.05, 0.005),
     "bubble": (0.20, 0.005),  # its rim fades
-    "out_of_focus": (0.40, 0.01),  # at its edge blur fades into sharp tissue
+    "out_of_focus": (0.25, 0.005),  # at its edge blur fades into sharp tissue
     "blood": (0.0, 0.02),  # none was planted
 }
 """Share of the planted area, and square millimetres beside it, by which each may be off."""
