@@ -135,6 +135,7 @@ SPOILERS: dict[str, tuple[artifacts.Artifact, float]] = {
         artifacts.OutOfFocus(centre_um=(700, 700), radius_um=(450, 420), sigma_um=9.0, seed=15),
         0.6,
     ),
+    "blood": (artifacts.Blood(centre_um=(700, 700), radius_um=(400, 350), seed=16), 0.5),
 }
 
 
