@@ -48,9 +48,11 @@ def run_node(arguments: argparse.Namespace) -> int:
 def run_deliver(arguments: argparse.Namespace) -> int:
     """Run the deliver daemon of a route."""
     from appliance.settings import load
-    from dicom_node.deliver import daemon as deliver
+    from dicom_node.deliver import archive, daemon
 
-    return deliver.run(load(arguments.settings), arguments.route)
+    settings = load(arguments.settings)
+    route = settings.route(arguments.route)
+    return archive.run(settings, route) if route.is_archive else daemon.run(settings, route)
 
 
 def run_purge(arguments: argparse.Namespace) -> int:

@@ -195,13 +195,8 @@ def opener(route: Route, keys: Keys) -> OpenParcel:
     return open_parcel
 
 
-def run(settings: Settings, route_name: str) -> int:
-    """Run the deliver daemon of a route; give the exit code."""
-    route = settings.route(route_name)
-    if route.is_archive:
-        from dicom_node.deliver.archive import run as run_archive
-
-        return run_archive(settings, route)
+def run(settings: Settings, route: Route) -> int:
+    """Run the deliver daemon of a route for signed parcels; give the exit code."""
     journal = open_journal(settings)
     with confirming(route) as confirmer:
         deliverer = Deliverer(
