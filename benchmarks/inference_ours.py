@@ -122,7 +122,9 @@ def _scan(task: Task) -> dict[str, Any]:
     predictor.close()
     if prediction.tiles != len(task["tiles"]):
         raise SystemExit(f"ours judged {prediction.tiles} tiles and not {len(task['tiles'])}")
-    return figures | {"classes": _cut(prediction.class_map, models.artifact, task)}
+    coarser = round(prediction.um_px / models.artifact.um_px)
+    class_map = prediction.class_map.repeat(coarser, axis=0).repeat(coarser, axis=1)
+    return figures | {"classes": _cut(class_map, models.artifact, task)}
 
 
 def _cut(class_map: Any, model: Model, task: Task) -> Any:

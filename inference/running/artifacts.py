@@ -129,11 +129,11 @@ class Classifier:
         numpy.ndarray
             `(side // coarsening, side // coarsening)` uint8 of `SlideClass`.
         """
-        probability = np.ascontiguousarray(probability)
         if self._coarsening > 1:
             small = probability.shape[0] // self._coarsening
             mean = cv2.resize(probability, (small, small), interpolation=cv2.INTER_AREA)
             probability = np.asarray(mean, np.float32)
+        probability = np.ascontiguousarray(probability)
         planes = _planes(probability)
         winners = _likeliest(planes)
         weak = np.zeros(winners.shape, bool)

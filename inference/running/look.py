@@ -141,10 +141,6 @@ def look_at(pixels: Pixels, ink: Mask | None = None) -> tuple[Sharpness, Look]:
     )
 
 
-def _sampled(mask: Mask, shape: tuple[int, ...]) -> Mask:
-    return mask[::_SAMPLE_PX, ::_SAMPLE_PX][: shape[0], : shape[1]]
-
-
 def _energy(
     light: npt.NDArray[np.float32], apart_px: int, cells: tuple[int, int]
 ) -> npt.NDArray[np.float32]:
