@@ -3,17 +3,16 @@
 import argparse
 import json
 import os
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from appliance.errors import ConfigError
+from appliance.progress import SlidesProgress
 
 if TYPE_CHECKING:
     from anonymizer.deidentify.method import Method
 
 EXIT_REFUSED = 2
-_BAR = 30
 
 
 def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -79,7 +78,7 @@ def _deidentify(arguments: argparse.Namespace) -> int:
     if not arguments.source.exists():
         raise ConfigError(f"{arguments.source} does not exist.")
     method, jobs = _method(arguments), _jobs(arguments)
-    progress = _Progress()
+    progress = SlidesProgress()
     try:
         if arguments.dry_run:
             results = rehearse_folder(arguments.source, method, progress, jobs)
@@ -124,26 +123,3 @@ def _jobs(arguments: argparse.Namespace) -> int:
     if arguments.jobs < 1:
         raise ConfigError("--jobs must be at least 1.")
     return int(arguments.jobs)
-
-
-class _Progress:
-    """One bar for all slides on a terminal; a line for every slide that is done elsewhere."""
-
-    def __init__(self) -> None:
-        self._drawn = False
-        self._done = 0
-
-    def __call__(self, done: int, slides: int, share: float) -> None:
-        if sys.stderr.isatty():
-            bar = "#" * round(_BAR * share)
-            words = f"\r[{bar:{_BAR}}] {share:4.0%}  {done} of {slides} slides"
-            print(words, end="", file=sys.stderr, flush=True)
-            self._drawn = True
-        elif done > self._done:
-            print(f"{done} of {slides} slides", file=sys.stderr, flush=True)
-        self._done = done
-
-    def end(self) -> None:
-        """Leave the line of the bar."""
-        if self._drawn:
-            print(file=sys.stderr)

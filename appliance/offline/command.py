@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Final
 
 from appliance.command import EXIT_REFUSED
+from appliance.progress import SlidesProgress
 
-_BAR: Final = 30
 _DESCRIPTION: Final = (
     "Judges slides by the same stages as the line, on a temporary line of its own: one folder a "
     "slide comes out, with SR, SEG, slide picture and JSON. Results are pseudonymous; what is in "
@@ -65,7 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
         print("There is no settings file: the defaults and bundled models hold.", file=sys.stderr)
     if method.keys is None and not method.restore:
         print("Pseudonyms hold for this run only (--keys keeps them).", file=sys.stderr)
-    progress = _Progress()
+    progress = SlidesProgress()
     try:
         results = analyze_folder(
             arguments.source, arguments.target, method, progress, again=arguments.again
@@ -78,26 +78,3 @@ def run(arguments: argparse.Namespace) -> int:
         print(lines_of(results, arguments.target))
     refused = [one for one in results if one.error is not None]
     return EXIT_REFUSED if refused or not results else 0
-
-
-class _Progress:
-    """One bar for all slides on a terminal; a line for every slide that is done elsewhere."""
-
-    def __init__(self) -> None:
-        self._drawn = False
-        self._done = 0
-
-    def __call__(self, done: int, slides: int, share: float) -> None:
-        if sys.stderr.isatty():
-            bar = "#" * round(_BAR * share)
-            words = f"\r[{bar:{_BAR}}] {share:4.0%}  {done} of {slides} slides"
-            print(words, end="", file=sys.stderr, flush=True)
-            self._drawn = True
-        elif done > self._done:
-            print(f"{done} of {slides} slides", file=sys.stderr, flush=True)
-        self._done = done
-
-    def end(self) -> None:
-        """Leave the line of the bar."""
-        if self._drawn:
-            print(file=sys.stderr)

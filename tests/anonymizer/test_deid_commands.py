@@ -213,19 +213,6 @@ def test_a_bug_is_told_by_kind_and_place_and_never_by_its_words(capsys):
     assert planted.WORD not in captured.out + captured.err + died.how
 
 
-def test_on_a_terminal_one_bar_stands_for_all_slides(capsys, monkeypatch):
-    from anonymizer.deidentify.commands import _Progress
-
-    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
-    progress = _Progress()
-    progress(0, 4, 0.1)
-    progress(1, 4, 0.5)
-    progress.end()
-    told = capsys.readouterr().err
-    assert told.endswith(f"\r[{'#' * 15}{' ' * 15}]  50%  1 of 4 slides\n")
-    assert told.count("\r") == 2
-
-
 def test_a_dry_run_tells_of_every_attribute_and_writes_nothing(tmp_path, settings, capsys, slide):
     arguments = ("deidentify", slide, tmp_path / "out", "--report", tmp_path / "report.json")
     assert coverslip(*arguments, "--dry-run", settings=settings) == 0
