@@ -377,6 +377,7 @@ def test_another_thread_may_ask_the_peer_something_meanwhile(tmp_path: Path) -> 
             evt_handlers=[(evt.EVT_C_ECHO, lambda _: 0)],
         )
         assert association.is_established
+        wait_until(lambda: bool(established))  # it is told after the peer was
         (ours,) = established
         ours._accepted_cx[1]._as_scu = True
         assert [ours.send_c_echo().Status for _ in range(3)] == [0, 0, 0]
