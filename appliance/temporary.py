@@ -4,7 +4,9 @@ The demo and the offline batch both stand on it: they set up an appliance in a f
 in it is the real one, with sockets, daemons and a journal.
 """
 
+import contextlib
 import json
+import secrets
 import shutil
 import socket
 import subprocess
@@ -20,6 +22,7 @@ from appliance.supervisor import Supervisor
 
 START_LIMIT_S = 60.0
 LOOK_EVERY_S = 0.1
+_LOWEST_PORT, _PORTS = 16_000, 16_000
 
 BLIND = 'text_in_pixels = "off"\nlabel = "ignore"'
 """Settings of a machine without tesseract: nobody reads pixels and labels."""
@@ -113,12 +116,17 @@ def _answers(root: Root, daemon: str) -> bool:
 
 
 def free_ports(count: int) -> list[int]:
-    """Find TCP ports of this machine that nothing listens on now."""
-    probes = [socket.socket() for _ in range(count)]
-    try:
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [probe.getsockname()[1] for probe in probes]
-    finally:
-        for probe in probes:
-            probe.close()
+    """Find TCP ports of this machine that nothing listens on now.
+
+    They lie below those that Linux gives to outgoing connections (`ip_local_port_range`), so that
+    no connection takes one before its daemon listens.
+    """
+    with contextlib.ExitStack() as held:
+        ports: list[int] = []
+        while len(ports) < count:
+            port = _LOWEST_PORT + secrets.randbelow(_PORTS)
+            probe = held.enter_context(socket.socket())
+            with contextlib.suppress(OSError):
+                probe.bind(("127.0.0.1", port))
+                ports.append(port)
+        return ports

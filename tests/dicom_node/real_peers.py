@@ -13,6 +13,7 @@ from typing import Any
 
 import trustme
 
+from appliance.temporary import free_ports
 from tests.dicom_node.conftest import wait_until
 
 PLUGINS = Path("/usr/share/orthanc/plugins")
@@ -20,9 +21,8 @@ START_S = 60.0
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    (port,) = free_ports(1)
+    return port
 
 
 def listens(port: int) -> bool:

@@ -26,6 +26,7 @@ from dicom_node.send.sender import Endpoint, send
 from dicom_node.status import PeerFailed, check_answer
 from tests.dicom_node.conftest import wait_until
 from tests.dicom_node.objects import Image, data_set_offset, write
+from tests.dicom_node.real_peers import free_port
 
 KEY = Ed25519PrivateKey.generate()
 SR = "1.2.840.10008.5.1.4.1.1.88.34"
@@ -179,7 +180,7 @@ def test_storescp_of_dcmtk_takes_a_report(
 ) -> None:
     received = tmp_path / "dcmtk"
     received.mkdir()
-    port = _free_port()
+    port = free_port()
     command = [require_tool("storescp"), "+xa", "-aet", "PACS", "-od", str(received), str(port)]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as scp:
         try:
@@ -194,14 +195,6 @@ def test_storescp_of_dcmtk_takes_a_report(
             assert len(list(received.iterdir())) == 1
         finally:
             scp.kill()
-
-
-def _free_port() -> int:
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _listens(port: int) -> bool:
@@ -284,7 +277,7 @@ def test_a_missing_folder_is_waited_for(tiles: Line, tmp_path: Path) -> None:
 
 
 def test_an_absent_peer_is_waited_for(tmp_path: Path, journal: Journal) -> None:
-    route = _inside(_free_port())
+    route = _inside(free_port())
     line = Line(folder=tmp_path, journal=journal, route=route, carrier=carrier_of(route))
     line.hand_over(_report(tmp_path)[1], kind="report", file_kind="SR")
     line.deliverer().step()
