@@ -18,6 +18,8 @@ from pynetdicom.dimse import DIMSEServiceProvider
 from pynetdicom.dul import DULServiceProvider
 from pynetdicom.transport import AddressInformation, AssociationSocket
 
+from dicom_node.send.requestor import prepare
+
 _ESTABLISHED: Final = "Sta6"
 _PIPE_PDUS: Final = 64
 _LOOK_EVERY_S: Final = 0.5
@@ -44,6 +46,7 @@ class Client(AE):
     def _create_socket(
         self, assoc: Association, address: AddressInformation, tls_args: Any
     ) -> AssociationSocket:
+        prepare(assoc)
         assoc.dimse = (self.provider or WaitingDimse)(assoc)
         assoc.dul.to_provider_queue = _Pipe(assoc.dul)
         made = ClientSocket(assoc, address=address)

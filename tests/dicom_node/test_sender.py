@@ -21,6 +21,7 @@ from dicom_node.contexts import VL_WHOLE_SLIDE_MICROSCOPY, archive_contexts, pro
 from dicom_node.send import requestor
 from dicom_node.send.association import Endpoint, associated, echo, status_of
 from dicom_node.send.presence import STUDY_ROOT_FIND, holds
+from dicom_node.send.requestor import Checkpoint
 from dicom_node.send.sender import MAXIMUM_CONTEXTS, Outgoing, groups, outgoing, send
 from dicom_node.status import AlreadyThere, PeerFailed
 from tests.dicom_node.conftest import wait_until
@@ -377,3 +378,17 @@ def test_a_large_object_needs_little_memory(
     assert peak < 32 * 2**20
     (there,) = received.iterdir()
     assert there.stat().st_size > 256 * 2**20 - 1024
+
+
+def test_only_a_thread_that_is_held_counts_as_waiting_for_us() -> None:
+    checkpoint = Checkpoint()
+    checkpoint.wait()
+    checkpoint.clear()
+    assert not checkpoint.holds, "it went by before"
+    thread = threading.Thread(target=checkpoint.wait)
+    thread.start()
+    wait_until(lambda: checkpoint.holds)
+    checkpoint.set()
+    assert not checkpoint.holds, "it may not have woken yet"
+    thread.join(10)
+    assert not thread.is_alive()
