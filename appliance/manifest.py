@@ -28,6 +28,7 @@ SIGNATURE: Final = "manifest.sig"
 
 MAY_CARRY: Final[Mapping[str, Mapping[str, frozenset[str]]]] = {
     "inside": {"report": REPORTS},
+    "site": {"tiles": frozenset({"tiles"})},
     "outside": {
         "tiles": frozenset({"tiles"}),
         "outside_sr": frozenset({"outside_sr"}),
@@ -50,7 +51,7 @@ class RouteTerms(Protocol):
 
     @property
     def place(self) -> str:
-        """Either "inside" or "outside"."""
+        """Either "inside", "site" or "outside"."""
 
     @property
     def recipient(self) -> str:
@@ -59,6 +60,10 @@ class RouteTerms(Protocol):
     @property
     def carries(self) -> Collection[str]:
         """Kinds of file it may carry: `REPORTS`, "tiles", "outside_sr"."""
+
+    @property
+    def policy_digest(self) -> str:
+        """Digest of the terms under which anything may leave on it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -246,6 +251,8 @@ def _check_terms(manifest: Manifest, route: RouteTerms, now: float) -> None:
         route.place,
     ):
         raise DeliveryRefused("The parcel was signed for another route.")
+    if manifest.policy_digest != route.policy_digest:
+        raise DeliveryRefused("The parcel was made under another policy than the route has now.")
     if now >= manifest.expires_at:
         raise DeliveryRefused("The parcel's permission to leave has expired.")
     if not {file.kind for file in manifest.files} <= set(route.carries):

@@ -9,9 +9,6 @@ from pathlib import Path
 
 from appliance.errors import IdentityDoubt, StorageFull
 
-FOLDERS = ("spool", "original", "sealed", "deid", "findings", "report", "outbox", "vault")
-STATE_FOLDERS = ("journal", "receipts", "run", "log")
-
 PRIVATE_FOLDER_MODE = 0o700
 NO_SPACE_ERRNOS = frozenset({28, 122})
 """ENOSPC and EDQUOT."""
@@ -32,6 +29,10 @@ class Root:
     def outbox(self, route: str) -> Path:
         """Give the outbox of a route."""
         return self.zone(f"outbox/{route}")
+
+    def answers(self, route: str) -> Path:
+        """Give the folder of what came back on a route."""
+        return self.zone(f"answers/{route}")
 
     def socket(self, daemon: str) -> Path:
         """Path of a daemon's control socket."""

@@ -1,7 +1,6 @@
 """Sign a set of products and publish them into the outbox of a route."""
 
 import hashlib
-import json
 from dataclasses import dataclass
 from typing import Final
 
@@ -92,7 +91,7 @@ class Outboxes:
             recipient=route.recipient,
             place=route.place,
             kind=parcel.kind,
-            policy_digest=policy_digest(route),
+            policy_digest=route.policy_digest,
             files=tuple(
                 ListedFile(
                     name=product.name,
@@ -113,9 +112,3 @@ class Outboxes:
             return now
         earlier = Manifest.from_bytes(kept)
         return earlier.created_at if now < earlier.expires_at - _RENEW_BEFORE_S else now
-
-
-def policy_digest(route: Route) -> str:
-    """Digest of the terms of a route: whom it serves, what it carries, under which policy."""
-    terms = route.model_dump(mode="json", include={"recipient", "place", "carries", "policy"})
-    return hashlib.sha256(json.dumps(terms, sort_keys=True).encode()).hexdigest()

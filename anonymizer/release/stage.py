@@ -22,9 +22,9 @@ from anonymizer.release.belonging import Inverse, inverse_of
 from anonymizer.release.opened import OpenedSlide, ReleaseKeys, open_identity, open_slide_of
 from anonymizer.release.outside_sr import outside_report
 from anonymizer.release.parcels import Outboxes, Product
-from anonymizer.release.pool import opaque_id
 from anonymizer.release.restore import restore, to_file
-from anonymizer.release.tile_route import REFUSALS, TileRoute, check_tile_routes
+from anonymizer.release.tile_route import REFUSALS, TileRoute
+from anonymizer.tiles.pool import opaque_id
 from appliance.errors import InvalidInstance, PolicyRefused
 from appliance.line import Outcome, Parcel
 from appliance.settings import Route, Settings
@@ -85,7 +85,6 @@ class Release:
         journal: Journal,
         clock: Callable[[], float],
     ) -> None:
-        check_tile_routes(settings)
         self._routes = tuple(one for one in settings.routes if not one.is_archive)
         self._root = root
         self._vault = vault

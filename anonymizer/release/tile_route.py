@@ -5,12 +5,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from anonymizer.release.cut import cut_tiles, stain_of
 from anonymizer.release.opened import OpenedSlide, ReleaseKeys
 from anonymizer.release.parcels import Outboxes, Product
-from anonymizer.release.pool import batch_id, compose
-from anonymizer.release.shards import Tile, shard
-from anonymizer.release.tiles import (
+from anonymizer.tiles.cut import cut_tiles, stain_of
+from anonymizer.tiles.plan import (
     ClassMap,
     Placement,
     Sampler,
@@ -18,9 +16,11 @@ from anonymizer.release.tiles import (
     placements_to_bytes,
     plan_tiles,
 )
+from anonymizer.tiles.pool import batch_id, compose
+from anonymizer.tiles.shards import Tile, shard
 from appliance.errors import ConfigError, PolicyRefused, RejectedError, UnsuitableSlide
 from appliance.line import Parcel, Verdict
-from appliance.settings import Policy, Route, Settings
+from appliance.settings import ColouredTiles, Route
 from appliance.slides.findings import CLASS_MAP_PNG, Findings, read_findings
 from appliance.slides.reader import open_slide
 from appliance.stores.journal import Journal
@@ -41,10 +41,10 @@ class TileRoute:
     """
 
     def __init__(self, route: Route, *, vault: Vault, keys: ReleaseKeys) -> None:
-        if route.policy is None:
-            raise ConfigError(f"The route {route.name} has no policy.")
+        if not isinstance(route.policy, ColouredTiles):
+            raise ConfigError(f"The route {route.name} has no plan for tiles.")
         self._route = route
-        self._policy: Policy = route.policy
+        self._policy: ColouredTiles = route.policy
         self._vault = vault
         self._keys = keys
 
@@ -186,36 +186,6 @@ def read_class_map(folder: Path, findings: Findings) -> ClassMap:
     if class_map.shape != (findings.rows, findings.columns):
         raise RejectedError("The class map of this slide does not fit its findings.")
     return class_map
-
-
-def check_tile_routes(settings: Settings) -> None:
-    """Check that the tile routes fit beside each other on one slide.
-
-    Raises
-    ------
-    ConfigError
-        Two of them share a recipient or a colour class, or lay different grids.
-    """
-    seen: dict[str, Policy] = {}
-    for route in settings.routes:
-        if "tiles" not in route.carries or route.policy is None:
-            continue
-        if route.policy.tiles_per_shard < route.policy.min_patients:
-            raise ConfigError(
-                f"A shard of the route {route.name} holds fewer tiles than min_patients asks for."
-            )
-        if route.recipient in seen:
-            raise ConfigError(f"The recipient {route.recipient} has two routes for tiles.")
-        for other in seen.values():
-            if grid_digest(other) != grid_digest(route.policy):
-                raise ConfigError(
-                    f"The route {route.name} lays another grid than another route for tiles."
-                )
-            if other.colour == route.policy.colour:
-                raise ConfigError(
-                    f"The route {route.name} has the colour of another route for tiles."
-                )
-        seen[route.recipient] = route.policy
 
 
 REFUSALS = (PolicyRefused, UnsuitableSlide)

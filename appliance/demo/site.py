@@ -56,6 +56,7 @@ carries = ["tiles"]
 folder = {university}
 
 [routes.policy]
+mechanism = "coloured_tiles"
 statement = "Does not protect against someone who holds the original slide."
 um_px = 0.5
 cell_px = 256
@@ -75,8 +76,8 @@ carries = ["outside_sr"]
 peer = {{ ae_title = "REGISTRY", host = "127.0.0.1", port = {registry_port} }}
 
 [routes.policy]
+mechanism = "bare_report"
 statement = "Does not hide which verdicts and areas this laboratory gets."
-min_patients = 1
 """
 
 

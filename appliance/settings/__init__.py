@@ -4,15 +4,15 @@ An unknown key names the nearest known one. Secrets are never in this file, only
 holds them. Read once at start; restart to change.
 """
 
-import difflib
 import os
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from appliance.errors import ConfigError
+from appliance.settings.mistakes import did_you_mean, explain
 from appliance.settings.network import (
     ClientTls,
     Commitment,
@@ -22,30 +22,48 @@ from appliance.settings.network import (
     ServerTls,
     is_loopback,
 )
-from appliance.settings.routes import Confirmation, Peer, Policy, Route, Web
+from appliance.settings.peers import Confirmation, ObjectStore, Peer, RemoteModel, Server, Web
+from appliance.settings.policy import (
+    BareReport,
+    ColouredTiles,
+    EveryTile,
+    Limits,
+    Policy,
+    TruePatient,
+)
+from appliance.settings.routes import Route, check_together, collude
 from appliance.settings.sections import Section, Share
 
 __all__ = [
+    "BareReport",
     "ClientTls",
+    "ColouredTiles",
     "Commitment",
     "Confirmation",
     "Deidentify",
     "Dicomweb",
+    "EveryTile",
     "Inference",
     "Journal",
     "Keys",
+    "Limits",
     "Model",
     "Node",
+    "ObjectStore",
     "Operators",
     "Peer",
     "Policy",
+    "RemoteModel",
     "Route",
     "Scanner",
+    "Server",
     "ServerTls",
     "Settings",
     "Storage",
+    "TruePatient",
     "VerdictRules",
     "Web",
+    "collude",
     "credential",
     "is_loopback",
     "load",
@@ -171,7 +189,7 @@ class VerdictRules(Section):
     def _name_artifacts(cls, limits: dict[str, float]) -> dict[str, float]:
         for name in limits:
             if name not in _ARTIFACTS:
-                raise ValueError(f"there is no artifact {name}{_did_you_mean(name, _ARTIFACTS)}")
+                raise ValueError(f"there is no artifact {name}{did_you_mean(name, _ARTIFACTS)}")
         return limits
 
 
@@ -209,20 +227,12 @@ class Settings(Section):
         for route in self.routes:
             if route.name == name:
                 return route
-        hint = _did_you_mean(name, [route.name for route in self.routes])
+        hint = did_you_mean(name, [route.name for route in self.routes])
         raise ConfigError(f"There is no route {name} in the settings{hint}.")
 
     @model_validator(mode="after")
     def _keeps_recipients_apart(self) -> Self:
-        names = [route.name for route in self.routes]
-        if len(set(names)) != len(names):
-            raise ValueError("two routes have the same name")
-        for route in self.routes:
-            for other in self.routes:
-                if route.recipient == other.recipient and not _go_together(route, other):
-                    raise ValueError(
-                        f"recipient {route.recipient} may get tiles or reports, never both"
-                    )
+        check_together(self.routes)
         return self
 
     @model_validator(mode="after")
@@ -250,13 +260,6 @@ class Settings(Section):
         return self
 
 
-def _go_together(route: Route, other: Route) -> bool:
-    """Whether one recipient may have both; inside, a PACS gets reports and originals."""
-    if route.place != other.place:
-        return False
-    return route.place == "inside" or route.carries == other.carries
-
-
 def load(path: Path) -> Settings:
     """Read and check the settings file.
 
@@ -275,41 +278,4 @@ def load(path: Path) -> Settings:
     try:
         return Settings.model_validate(content)
     except ValidationError as error:
-        raise ConfigError(f"{path.name}: {_explain(error)}.") from error
-
-
-def _explain(error: ValidationError) -> str:
-    mistakes = error.errors(include_url=False)
-    unknown = [mistake for mistake in mistakes if mistake["type"] == "extra_forbidden"]
-    first = (unknown or mistakes)[0]  # a mistyped key says more than the key it leaves missing
-    place = ".".join(str(part) for part in first["loc"]) or "settings"
-    if first["type"] == "extra_forbidden":
-        known = _known_keys(first["loc"])
-        return f"unknown key {place}{_did_you_mean(str(first['loc'][-1]), known)}"
-    if first["type"] == "missing":
-        return f"the key {place} is missing"
-    return f"{place}: {first['msg'].removeprefix('Value error, ')}"
-
-
-def _known_keys(location: tuple[int | str, ...]) -> list[str]:
-    """Keys that the table at a location may hold."""
-    model: Any = Settings
-    for part in location[:-1]:
-        if isinstance(part, str):
-            model = _section_of(model.model_fields[part].annotation)
-    return list(model.model_fields)
-
-
-def _section_of(annotation: Any) -> Any:
-    if isinstance(annotation, type) and issubclass(annotation, Section):
-        return annotation
-    for argument in getattr(annotation, "__args__", ()):
-        found = _section_of(argument)
-        if found is not None:
-            return found
-    return None
-
-
-def _did_you_mean(word: str, known: list[str]) -> str:
-    nearest = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
-    return f"; did you mean {nearest[0]}?" if nearest else ""
+        raise ConfigError(f"{path.name}: {explain(error, Settings)}.") from error

@@ -1,84 +1,29 @@
-"""Settings of the ways out: routes, their peers, and the policy of what may leave."""
+"""Settings of the ways out: routes and where they lead. What they carry is in `policy`."""
 
+import hashlib
 import ipaddress
+import json
 from pathlib import Path
-from typing import Literal, Self
+from typing import Final, Literal, Self
 
-from pydantic import AnyHttpUrl, Field, model_validator
+from pydantic import Field, model_validator
 
 from appliance.line import REPORTS
-from appliance.settings.network import ClientTls, ServerTls, is_loopback
-from appliance.settings.sections import AETitle, Name, Network, Port, Section
+from appliance.settings.network import is_loopback
+from appliance.settings.peers import Confirmation, ObjectStore, Peer, RemoteModel, Server, Web
+from appliance.settings.policy import ColouredTiles, Limits, Policy, TruePatient
+from appliance.settings.sections import Name, Network, Section
 
+Kind = Literal["dimse", "stow", "folder", "object_store", "model_servers"]
 
-class Peer(Section):
-    """A DICOM peer that a route sends to."""
-
-    ae_title: AETitle
-    host: str
-    port: Port
-    calling_ae_title: AETitle = "COVERSLIP"
-    tls: ClientTls | None = None
-    """None means clear text."""
-
-
-class Web(Section):
-    """A DICOMweb service that a route sends to."""
-
-    url: AnyHttpUrl
-    """Base, without `/studies`."""
-    tls: ClientTls | None = None
-    """For https; None trusts the certificate authorities of the system."""
-    token_file: Path | None = None
-    """Holds the bearer token that is sent along."""
-
-    @property
-    def host(self) -> str:
-        """Host of the URL."""
-        return (self.url.host or "").strip("[]")
-
-
-class Confirmation(Section):
-    """A product counts as delivered only when the peer has committed to it (PS3.4 J)."""
-
-    wait_s: float = Field(default=30.0, gt=0)
-    """How long the association is kept open for the answer; asked again later."""
-    report_host: str = "0.0.0.0"  # noqa: S104  the PACS calls back here
-    report_port: Port | None = None
-    """Where we listen for answers on new associations; None: only on the same one."""
-    report_tls: ServerTls | None = None
-    """Of that port; None means clear text."""
-
-
-class Policy(Section):
-    """What an outside route may receive. Spelled out in `docs/coverslip.toml`."""
-
-    statement: str = Field(min_length=10)
-    """One line: what this policy does not protect against."""
-    um_px: float = Field(default=0.5, gt=0)
-    cell_px: int = Field(default=256, ge=64)
-    crop_px: int = Field(default=192, ge=32)
-    colours: Literal[2, 4] = 4
-    """2 = checkerboard over two recipients, 4 = the 2 by 2 classes."""
-    colour: int = Field(default=0, ge=0, le=3)
-    """Which colour class this recipient gets; it gets one only."""
-    min_patients: int = Field(default=20, ge=1)
-    max_tiles_per_patient: int = Field(default=500, ge=1)
-    tiles_per_shard: int = Field(default=256, ge=1)
-    jpeg_quality: int = Field(default=90, ge=50, le=100)
-
-    @model_validator(mode="after")
-    def _protects(self) -> Self:
-        if self.crop_px > 0.75 * self.cell_px:
-            raise ValueError("crop_px may be at most 0.75 of cell_px")
-        if (self.cell_px - self.crop_px) * self.um_px < MINIMUM_GAP_UM:
-            raise ValueError("the mean gap between tiles must be at least 16 µm")
-        if self.colour >= self.colours:
-            raise ValueError("colour must be below colours")
-        return self
-
-
-MINIMUM_GAP_UM = 16.0
+_TILES: Final = frozenset({"tiles"})
+_BARE: Final = frozenset({"outside_sr"})
+_MECHANISMS: Final = {
+    ("outside", _TILES): "coloured_tiles",
+    ("outside", _BARE): "bare_report",
+    ("site", _TILES): "every_tile",
+}
+"""What a place may be given, and by which mechanism; a place that is not here is inside."""
 
 
 class Route(Section):
@@ -86,8 +31,9 @@ class Route(Section):
 
     name: Name
     recipient: Name
-    place: Literal["inside", "outside"]
-    kind: Literal["dimse", "stow", "folder"]
+    place: Literal["inside", "site", "outside"]
+    """inside: the hospital's PACS; site: its own model servers; outside: anyone else."""
+    kind: Kind
     carries: tuple[
         Literal["SR", "SEG", "ANN", "heat_map", "one_pager", "originals", "tiles", "outside_sr"],
         ...,
@@ -96,12 +42,18 @@ class Route(Section):
     peer: Peer | None = None
     web: Web | None = None
     folder: Path | None = None
+    store: ObjectStore | None = None
+    servers: tuple[Server, ...] = ()
+    """Endpoints of one recipient, each as good as the others."""
+    model: RemoteModel | None = None
+    """What the servers run."""
     addresses: tuple[Network, ...] = ()
-    """Inside only: the ranges that count as inside; the peer's host must lie in one."""
+    """Inside and site only: the ranges that count as the hospital's; every host must lie in one."""
     confirmation: Confirmation | None = None
     waiver: str | None = Field(default=None, min_length=10)
     """Why this route may do without TLS; who decided it."""
-    policy: Policy | None = None
+    policy: Policy = TruePatient()
+    limits: Limits = Limits()
 
     @property
     def is_archive(self) -> bool:
@@ -109,61 +61,85 @@ class Route(Section):
         return "originals" in self.carries
 
     @property
-    def host(self) -> str | None:
-        """Host that the route connects to; None for a folder."""
-        if self.kind == "dimse" and self.peer is not None:
-            return self.peer.host
-        return self.web.host if self.kind == "stow" and self.web is not None else None
+    def hosts(self) -> tuple[str, ...]:
+        """Hosts that the route connects to; none for a folder."""
+        ways = (self.peer, self.web, self.store, *self.servers)
+        return tuple(way.host for way in ways if way is not None and way.host)
+
+    @property
+    def policy_digest(self) -> str:
+        """Digest of the terms of a route: whom it serves, what it carries, under which policy."""
+        kept = {"recipient", "place", "carries", "policy"}
+        terms = self.model_dump(mode="json", include=kept)
+        return hashlib.sha256(json.dumps(terms, sort_keys=True).encode()).hexdigest()
 
     @model_validator(mode="after")
     def _suits_its_place(self) -> Self:
         carried = frozenset(self.carries)
-        if self.place == "outside":
-            if carried not in ({"tiles"}, {"outside_sr"}):
-                raise ValueError(
-                    "an outside route carries either tiles or outside_sr, nothing else"
-                )
-            if self.policy is None:
-                raise ValueError("an outside route needs a policy")
+        if self.place == "inside":
+            self._check_inside(carried)
             return self
-        if self.kind == "folder" or (carried - REPORTS and carried != {"originals"}):
+        mechanism = _MECHANISMS.get((self.place, carried))
+        if mechanism is None:
+            raise ValueError(
+                "an outside route carries either tiles or outside_sr, nothing else"
+                if self.place == "outside"
+                else "a route to servers of the site carries tiles, nothing else"
+            )
+        if self.policy.mechanism != mechanism:
+            raise ValueError(f"this route needs a policy with mechanism = {mechanism!r}")
+        if self.place == "site":
+            self._check_site()
+        return self
+
+    def _check_inside(self, carried: frozenset[str]) -> None:
+        if self.kind not in ("dimse", "stow") or (carried - REPORTS and carried != {"originals"}):
             raise ValueError(
                 "an inside route is of kind dimse or stow and carries reports "
                 "(SR, SEG, ANN, heat_map, one_pager), or originals only"
             )
-        if not all(map(self._is_inside, self._hosts())):
+        if self.policy.mechanism != "true_patient":
+            raise ValueError("a route inside has the policy true_patient")
+        if not all(map(self._is_inside, self.hosts)):
             raise ValueError("the peer's host must be an address inside addresses")
-        return self
+
+    def _check_site(self) -> None:
+        if self.kind != "model_servers":
+            raise ValueError("a route to servers of the site is of kind model_servers")
+        if not all(map(self._is_inside, self.hosts)):
+            raise ValueError("the host of every server must be an address inside addresses")
 
     @model_validator(mode="after")
     def _is_sound(self) -> Self:
-        carried = frozenset(self.carries)
-        if self.kind == "dimse" and self.peer is None:
-            raise ValueError("a route of kind dimse needs a peer")
-        if self.kind == "stow" and self.web is None:
-            raise ValueError("a route of kind stow needs a web table with its url")
-        if self.kind == "folder" and self.folder is None:
-            raise ValueError("a route of kind folder needs a folder")
-        if "tiles" in carried and self.kind != "folder":
-            raise ValueError("tiles go to a route of kind folder")
-        if self.confirmation is not None and self.peer is None:
-            raise ValueError("a confirmation is asked for by DICOM: the route needs a peer")
+        needed = {
+            "dimse": (self.peer is not None, "a peer"),
+            "stow": (self.web is not None, "a web table with its url"),
+            "folder": (self.folder is not None, "a folder"),
+            "object_store": (self.store is not None, "a store table with its url"),
+            "model_servers": (bool(self.servers), "servers"),
+        }
+        there, words = needed[self.kind]
+        if not there:
+            raise ValueError(f"a route of kind {self.kind} needs {words}")
+        if self.kind == "model_servers" and frozenset(self.carries) != _TILES:
+            raise ValueError("a route of kind model_servers carries tiles, nothing else")
+        if (self.kind == "model_servers") != (self.model is not None):
+            raise ValueError("model goes with kind model_servers: what the servers run")
+        if self.confirmation is not None and (self.peer is None or "tiles" in self.carries):
+            raise ValueError(
+                "a confirmation is asked for by DICOM, for reports and originals: the route needs "
+                "a peer"
+            )
         return self
 
     @model_validator(mode="after")
     def _is_protected(self) -> Self:
         """TLS or a written waiver, except on the machine itself."""
-        clear = []
-        if self.peer is not None and self.peer.tls is None:
-            clear.append(self.peer.host)
-        if self.web is not None and self.web.url.scheme != "https":
-            clear.append(self.web.host)
+        ways = [way for way in (self.peer, self.web, self.store, *self.servers) if way is not None]
+        clear = [way.host for way in ways if way.is_clear]
         if self.waiver is None and not all(map(is_loopback, clear)):
             raise ValueError("the route is in clear text: it needs tls, or a waiver that says why")
         return self
-
-    def _hosts(self) -> list[str]:
-        return [one.host for one in (self.peer, self.web) if one is not None]
 
     def _is_inside(self, host: str) -> bool:
         try:
@@ -171,3 +147,73 @@ class Route(Section):
         except ValueError:
             return False
         return any(address in network for network in self.addresses)
+
+
+def check_together(routes: tuple[Route, ...]) -> None:
+    """Check that routes fit beside each other.
+
+    Raises
+    ------
+    ValueError
+        Two have one name; a recipient would get tiles and reports; or two plans of recipients that
+        may collude would overlap or show pixels at two magnifications.
+    """
+    names = [route.name for route in routes]
+    if len(set(names)) != len(names):
+        raise ValueError("two routes have the same name")
+    for number, route in enumerate(routes):
+        for other in routes[:number]:
+            if route.recipient == other.recipient and not _go_together(route, other):
+                raise ValueError(
+                    f"recipient {route.recipient} may get tiles or reports, never both"
+                )
+            _check_plans(route, other)
+    _check_colluders(routes)
+
+
+def _go_together(route: Route, other: Route) -> bool:
+    """Whether one recipient may have both; inside, a PACS gets reports and originals."""
+    if route.place != other.place:
+        return False
+    return route.place == "inside" or route.carries == other.carries
+
+
+def _check_plans(route: Route, other: Route) -> None:
+    ours, theirs = route.policy, other.policy
+    if not isinstance(ours, ColouredTiles) or not isinstance(theirs, ColouredTiles):
+        return
+    if route.recipient == other.recipient:
+        raise ValueError(f"the recipient {route.recipient} has two routes for tiles")
+    if not collude(route, other):
+        return
+    if ours.grid != theirs.grid:
+        raise ValueError(
+            f"the route {route.name} lays another grid than the route {other.name}, and their "
+            "recipients may collude"
+        )
+    if ours.colour == theirs.colour:
+        raise ValueError(
+            f"the route {route.name} has the colour of the route {other.name}, and their "
+            "recipients may collude"
+        )
+
+
+def collude(route: Route, other: Route) -> bool:
+    """Whether the recipients of two tile routes may put their tiles together: either says so."""
+    return _names(route, other) or _names(other, route)
+
+
+def _names(route: Route, other: Route) -> bool:
+    policy = route.policy
+    if not isinstance(policy, ColouredTiles):
+        return False
+    return policy.colludes_with == "all" or other.recipient in policy.colludes_with
+
+
+def _check_colluders(routes: tuple[Route, ...]) -> None:
+    known = {route.recipient for route in routes if isinstance(route.policy, ColouredTiles)}
+    for route in routes:
+        policy = route.policy
+        if isinstance(policy, ColouredTiles) and policy.colludes_with != "all":
+            for name in sorted(set(policy.colludes_with) - known):
+                raise ValueError(f"route {route.name}: no recipient {name} gets tiles")

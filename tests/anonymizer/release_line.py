@@ -50,7 +50,12 @@ STATEMENT = "does not protect against whoever holds the original"
 
 
 def tiles_route(name="research", recipient="university", folder="/nowhere", **policy):
-    terms = {"statement": STATEMENT, "min_patients": 1, "tiles_per_shard": 8} | policy
+    terms = {
+        "mechanism": "coloured_tiles",
+        "statement": STATEMENT,
+        "min_patients": 1,
+        "tiles_per_shard": 8,
+    } | policy
     return {
         "name": name,
         "recipient": recipient,
@@ -58,7 +63,7 @@ def tiles_route(name="research", recipient="university", folder="/nowhere", **po
         "kind": "folder",
         "carries": ["tiles"],
         "folder": folder,
-        "policy": terms,
+        "policy": {"mechanism": "coloured_tiles", "statement": STATEMENT} | terms,
     }
 
 
@@ -70,7 +75,7 @@ def outside_sr_route(name="registry", recipient="registry"):
         "kind": "folder",
         "carries": ["outside_sr"],
         "folder": "/nowhere",
-        "policy": {"statement": STATEMENT},
+        "policy": {"mechanism": "bare_report", "statement": STATEMENT},
     }
 
 

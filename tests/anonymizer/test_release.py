@@ -7,12 +7,13 @@ import tarfile
 
 import pytest
 from PIL import Image
+from pydantic import ValidationError
 from pydicom import dcmread
 
 from anonymizer.release.identify import identify_command
 from anonymizer.release.opened import ingest, open_identity
 from appliance.control import Operator
-from appliance.errors import ConfigError, DeliveryRefused, ForbiddenAction
+from appliance.errors import DeliveryRefused, ForbiddenAction
 from appliance.line import Role, Stage, State, Verdict
 from appliance.manifest import MANIFEST, SIGNATURE, open_verified, verify
 from appliance.sealing import seal
@@ -224,9 +225,9 @@ def test_two_recipients_get_tiles_that_are_not_the_same_cells(make_line):
         tiles_route("more", "company", colour=1, crop_px=160),
     ],
 )
-def test_tile_routes_that_do_not_fit_beside_each_other_are_refused_at_the_start(make_line, other):
-    with pytest.raises(ConfigError, match=r"more|university"):
-        make_line([tiles_route(), other]).release()
+def test_tile_routes_that_do_not_fit_together_are_refused_with_the_settings(make_line, other):
+    with pytest.raises(ValidationError, match=r"another grid|the colour|two routes"):
+        make_line([tiles_route(), other])
 
 
 def test_a_recipient_that_had_a_report_of_a_container_gets_no_tiles_of_it(make_line):
@@ -404,8 +405,8 @@ def test_a_slide_without_a_container_gives_no_tiles(make_line, monkeypatch):
 
 
 def test_a_policy_whose_shards_are_too_small_for_its_patients_is_refused(make_line):
-    with pytest.raises(ConfigError, match="min_patients"):
-        make_line([tiles_route(min_patients=20, tiles_per_shard=8)]).release()
+    with pytest.raises(ValidationError, match="min_patients"):
+        make_line([tiles_route(min_patients=20, tiles_per_shard=8)])
 
 
 def test_what_is_published_cannot_be_sent_on_another_route(make_line):

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from anonymizer.release.cut import cut_tiles, stain_of, turned
-from anonymizer.release.tiles import Placement
+from anonymizer.tiles.cut import cut_tiles, stain_of, turned
+from anonymizer.tiles.plan import Placement
 from appliance.errors import PolicyRefused
-from appliance.settings import Policy
+from appliance.settings import ColouredTiles
 from appliance.slides.reader import open_slide
 from tests.anonymizer.release_parts import original_slide, save
 
@@ -22,8 +22,13 @@ def reader(tmp_path_factory):
         yield opened
 
 
-def policy(um_px: float) -> Policy:
-    return Policy(statement="does not protect the original", um_px=um_px, jpeg_quality=95)
+def policy(um_px: float) -> ColouredTiles:
+    return ColouredTiles(
+        mechanism="coloured_tiles",
+        statement="does not protect the original",
+        um_px=um_px,
+        jpeg_quality=95,
+    )
 
 
 def placement(row: int, column: int, turn: int = 0) -> Placement:

@@ -23,6 +23,7 @@ class Terms:
     place: str = "inside"
     recipient: str = "hospital"
     carries: tuple[str, ...] = ("SR", "SEG")
+    policy_digest: str = "0" * 64
 
 
 ROUTE = Terms()

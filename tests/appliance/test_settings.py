@@ -36,8 +36,15 @@ kind = "folder"
 carries = ["tiles"]
 folder = "/srv/tiles"
 [routes.policy]
+mechanism = "coloured_tiles"
 statement = "Does not protect against the holder of the slide."
 """
+
+BARE = (
+    TILES.replace('"tiles"', '"sr"', 1)
+    .replace('["tiles"]', '["outside_sr"]')
+    .replace("coloured_tiles", "bare_report")
+)
 
 
 def parsed(tmp_path: Path, text: str) -> Settings:
@@ -104,7 +111,10 @@ def test_a_missing_file_is_one_sentence(tmp_path: Path) -> None:
         (TILES + "um_px = 0.1\n", "16 µm"),
         (TILES + "colours = 2\ncolour = 2\n", "below colours"),
         (
-            TILES + TILES.replace('"tiles"', '"sr"', 1).replace('["tiles"]', '["outside_sr"]'),
+            TILES
+            + TILES.replace('"tiles"', '"sr"', 1)
+            .replace('["tiles"]', '["outside_sr"]')
+            .replace("coloured_tiles", "bare_report"),
             "both",
         ),
         (INSIDE + INSIDE, "same name"),
@@ -154,7 +164,7 @@ addresses = ["10.0.5.0/24"]
 def test_one_pacs_may_get_reports_and_originals(tmp_path: Path) -> None:
     settings = parsed(tmp_path, SOUND + INSIDE + ARCHIVE)
     assert [route.is_archive for route in settings.routes] == [False, True]
-    assert settings.route("archive").host == "10.1.0.9"
+    assert settings.route("archive").hosts == ("10.1.0.9",)
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from appliance import manifest
 from appliance.errors import ConfigError, DeliveryRefused, PeerUnavailable
 from appliance.line import DeliveryStatus, Parcel, State
 from appliance.manifest import Manifest, list_file
-from appliance.settings import Peer, Policy, Route
+from appliance.settings import ColouredTiles, Peer, Route
 from appliance.stores.database import open_engine
 from appliance.stores.journal import Journal
 from dicom_node.deliver.daemon import Carrier, Deliverer, carrier_of
@@ -71,7 +71,7 @@ class Line:
             recipient=self.route.recipient,
             place=self.route.place,
             kind=kind,
-            policy_digest="sha256:0",
+            policy_digest=self.route.policy_digest,
             files=tuple(list_file(folder / file.name, file_kind) for file in files),
             created_at=time.time(),
             expires_at=time.time() + YEAR_S,
@@ -125,7 +125,9 @@ def _outside(folder: Path) -> Route:
         kind="folder",
         carries=("tiles",),
         folder=folder,
-        policy=Policy(statement="Protects against nothing here."),
+        policy=ColouredTiles(
+            mechanism="coloured_tiles", statement="Protects against nothing here."
+        ),
     )
 
 

@@ -203,7 +203,10 @@ def settings(tmp_path: Path) -> Settings:
                     "kind": "folder",
                     "carries": ["outside_sr"],
                     "folder": str(tmp_path / "registry"),
-                    "policy": {"statement": "The bare report tells the areas of artifacts."},
+                    "policy": {
+                        "mechanism": "bare_report",
+                        "statement": "The bare report tells the areas of artifacts.",
+                    },
                 },
             ],
         }

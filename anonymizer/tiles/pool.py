@@ -5,11 +5,11 @@ import hmac
 import json
 from collections.abc import Sequence
 
-from appliance.settings import Policy
+from appliance.settings import ColouredTiles
 from appliance.stores.vault import PooledTile
 
 
-def compose(waiting: Sequence[PooledTile], policy: Policy) -> tuple[tuple[str, ...], ...]:
+def compose(waiting: Sequence[PooledTile], policy: ColouredTiles) -> tuple[tuple[str, ...], ...]:
     """Choose batches out of the pool: fixed size, enough patients in each, the rest waits.
 
     Parameters
@@ -38,7 +38,7 @@ def compose(waiting: Sequence[PooledTile], policy: Policy) -> tuple[tuple[str, .
     return tuple(batches)
 
 
-def _one_batch(queues: dict[str, list[str]], policy: Policy) -> tuple[str, ...]:
+def _one_batch(queues: dict[str, list[str]], policy: ColouredTiles) -> tuple[str, ...]:
     """Take tiles patient by patient in turn, so that no patient fills a batch alone."""
     present = [queue for queue in queues.values() if queue]
     size = policy.tiles_per_shard

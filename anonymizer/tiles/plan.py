@@ -18,7 +18,7 @@ import numpy.typing as npt
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from appliance.settings import Policy
+from appliance.settings import ColouredTiles
 from appliance.slides.classes import SlideClass
 
 ClassMap = npt.NDArray[np.uint8]
@@ -36,7 +36,7 @@ class Placement:
     tile_id: str
     """128 keyed bits, hexadecimal."""
     row_px: int
-    """Top row of the crop, from the top of the base matrix, in pixels of `Policy.um_px`."""
+    """Top row of the crop, from the top of the base matrix, in pixels of `ColouredTiles.um_px`."""
     column_px: int
     side_px: int
     turn: int
@@ -55,7 +55,7 @@ class Sampler:
         info = json.dumps(["coverslip/sampling/1", container, recipient]).encode()
         return cls(key=HKDF(hashes.SHA256(), _KEY_BYTES, salt=None, info=info).derive(sampling_key))
 
-    def place(self, row: int, column: int, policy: Policy) -> Placement:
+    def place(self, row: int, column: int, policy: ColouredTiles) -> Placement:
         """Choose crop, turn and id of the tile in one cell."""
         bits = self._bits("place", row, column)
         room = policy.cell_px - policy.crop_px - 2 * _MARGIN_PX + 1
@@ -79,7 +79,7 @@ def plan_tiles(
     class_map: ClassMap,
     *,
     class_map_um_px: float,
-    policy: Policy,
+    policy: ColouredTiles,
     sampler: Sampler,
     n_at_most: int,
 ) -> tuple[Placement, ...]:
@@ -112,7 +112,7 @@ def plan_tiles(
 
 
 def candidate_cells(
-    class_map: ClassMap, *, class_map_um_px: float, policy: Policy
+    class_map: ClassMap, *, class_map_um_px: float, policy: ColouredTiles
 ) -> tuple[tuple[int, int], ...]:
     """Find the cells (row, column) that are clean tissue all over: no artifact, no pen, no border.
 
@@ -149,7 +149,7 @@ def placements_from_bytes(content: bytes) -> tuple[Placement, ...]:
     return tuple(Placement(**row) for row in json.loads(content))
 
 
-def grid_digest(policy: Policy) -> str:
+def grid_digest(policy: ColouredTiles) -> str:
     """Digest of what has to be equal for two plans to fit beside each other on one container."""
     grid = {
         "um_px": policy.um_px,

@@ -10,9 +10,9 @@ import numpy.typing as npt
 from PIL import Image
 from pydicom import Dataset
 
-from anonymizer.release.tiles import Placement
+from anonymizer.tiles.plan import Placement
 from appliance.errors import PolicyRefused
-from appliance.settings import Policy
+from appliance.settings import ColouredTiles
 from appliance.slides.reader import SlideReader
 
 _FINER_BY: Final = 0.98
@@ -33,7 +33,7 @@ class _Scale:
 
 
 def cut_tiles(
-    reader: SlideReader, placements: tuple[Placement, ...], policy: Policy
+    reader: SlideReader, placements: tuple[Placement, ...], policy: ColouredTiles
 ) -> Iterator[tuple[str, bytes]]:
     """Read, turn and encode tiles.
 
@@ -89,7 +89,7 @@ def _codes(items: list[Dataset]) -> Iterator[Dataset]:
                 yield from _codes(list(element.value))
 
 
-def _scale(reader: SlideReader, policy: Policy) -> _Scale:
+def _scale(reader: SlideReader, policy: ColouredTiles) -> _Scale:
     fine_enough = [
         index
         for index, level in enumerate(reader.levels)
