@@ -26,6 +26,10 @@ class ApplianceError(Exception):
     code: ClassVar[str] = "error"
     next_step: ClassVar[str] = "Tell the administrator and quote this sentence."
 
+    def told(self) -> dict[str, str]:
+        """Give the error as values for a script."""
+        return {"code": self.code, "sentence": str(self), "next_step": self.next_step}
+
 
 class ConfigError(ApplianceError):
     """The settings, keys or models on this machine cannot be used."""

@@ -51,6 +51,5 @@ def _slide(result: Result) -> dict[str, Any]:
         "status": result.status,
         "kept": len(report.images) if report else None,
         "left_out": len(report.dropped) if report else None,
-        "error": error
-        and {"code": error.code, "sentence": str(error), "next_step": error.next_step},
+        "error": error and error.told(),
     }

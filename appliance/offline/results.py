@@ -115,7 +115,7 @@ class Results:
             "digest": digest,
             "method": self._method_digest,
             "folders": [one.folder.name for one in results if one.folder is not None],
-            "errors": [_told(error) for error in refused],
+            "errors": [error.told() for error in refused],
         }
         text = json.dumps(note, indent=1, sort_keys=True) + "\n"
         write_durably(self._target / NOTES / f"{name}.json", text.encode(), mode=0o644)
@@ -146,7 +146,7 @@ def json_of(results: Sequence[Result]) -> dict[str, Any]:
                 "files": list(one.places),
                 "status": one.status,
                 "result": one.summary,
-                "error": None if one.error is None else _told(one.error),
+                "error": None if one.error is None else one.error.told(),
             }
             for one in results
         ],
@@ -169,10 +169,6 @@ def _line(result: Result) -> str:
         f"{summary['reason']}\n    {summary['tissue_area_mm2']:.2f} mm² of tissue"
         f"{': ' * bool(artifacts)}{artifacts}{warnings}"
     )
-
-
-def _told(error: ApplianceError) -> dict[str, str]:
-    return {"code": error.code, "sentence": str(error), "next_step": error.next_step}
 
 
 def _is_whole(folder: Path) -> bool:
