@@ -7,14 +7,18 @@
 # make bench-inference   how fast slides are judged, beside what most tools do and the physical bound, and the memory it takes (QUICK=1)
 # make bench-line   from the last byte to the verdict, and slides per hour, on the whole line (QUICK=1)
 # make bench-receive   how fast slides are received, beside DCMTK and Orthanc (QUICK=1: a short form)
+# make bench-routes   how fast tiles are asked about at one, two and more model servers, and what it costs here (QUICK=1)
+# make triton      an environment with a real model server, for the tests and bench-routes
 
 PYTHON ?= python3
 VENV   := .venv
+TRITON := .venv-triton
+TRITON_PYTHON ?= /usr/bin/python3.11
 BIN    := $(VENV)/bin
 SLIDE  ?=
 SEED   ?= 1
 
-.PHONY: demo test check accuracy formats bench-deidentify bench-inference bench-line bench-receive chaos-receive lock clean
+.PHONY: demo test check accuracy formats bench-deidentify bench-inference bench-line bench-receive bench-routes chaos-receive triton lock clean
 
 demo: $(VENV)/demo-ready
 	$(BIN)/coverslip demo --seed $(SEED) $(if $(SLIDE),--slide "$(SLIDE)")
@@ -46,6 +50,9 @@ bench-line: $(VENV)/test-ready
 bench-receive: $(VENV)/demo-ready
 	$(BIN)/python -m benchmarks.receive
 
+bench-routes: $(VENV)/test-ready $(TRITON)/ready
+	$(BIN)/python -m benchmarks.routes
+
 chaos-receive: $(VENV)/test-ready
 	PYTHONPATH=. $(BIN)/python benchmarks/durability.py
 
@@ -64,12 +71,22 @@ $(VENV)/test-ready: tests/requirements.lock $(VENV)/demo-ready
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r tests/requirements.lock
 	@touch $@
 
+# A real Triton server for the tests and `make bench-routes`. Its wheel wants Debian's own Python 3.11 and numpy 1, so it
+# has an environment of its own, which pip of ours fills; without it those tests are skipped.
+triton: $(TRITON)/ready
+$(TRITON)/ready: tests/triton.lock $(VENV)/bin/python
+	@[ -x $(TRITON_PYTHON) ] || { echo "Triton needs Debian 12's Python 3.11: apt install python3"; exit 1; }
+	$(TRITON_PYTHON) -m venv --clear --without-pip $(TRITON)
+	$(BIN)/python -m pip --python $(TRITON)/bin/python install --quiet --disable-pip-version-check --require-hashes -r tests/triton.lock
+	@touch $@
+
 # Needs uv; writes the lock files with hashes and without the address of any index.
 UV_LOCK := uv pip compile --universal --generate-hashes --no-header --no-annotate --no-emit-index-url --python-version 3.11 -q
 lock:
 	$(UV_LOCK) pyproject.toml --extra build -o requirements.lock
 	$(UV_LOCK) pyproject.toml --extra build --extra test -c requirements.lock -o tests/requirements.lock
+	printf 'nvidia-pytriton==0.7.0\nonnxruntime==1.31.1\n' | $(UV_LOCK:--universal=--python-platform x86_64-manylinux_2_35) - -o tests/triton.lock
 	echo "wsidicomizer==0.26.1" | $(UV_LOCK) - -o appliance/conversion/requirements.lock
 
 clean:
-	rm -rf $(VENV) build *.egg-info
+	rm -rf $(VENV) $(TRITON) build *.egg-info

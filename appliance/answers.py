@@ -7,6 +7,8 @@ own grid, under no tile id: what infer may know.
 
 import json
 import math
+import os
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,10 +21,13 @@ from appliance.errors import RejectedError
 
 Values = npt.NDArray[np.float32]
 
+MOST_BYTES: Final = 2**31
+"""Of the values in one folder."""
+
 _FACTS: Final = "answers.json"
 _VALUES: Final = "values.bin"
 _DTYPE: Final = np.dtype("<f4")
-_MOST_BYTES: Final = 2**31
+_MOST_FACTS_BYTES: Final = 2**26
 _RANKS: Final = (2, 4)
 
 
@@ -151,15 +156,29 @@ def _write(folder: Path, facts: Mapping[str, Any], values: Values) -> None:
 
 def _read(folder: Path) -> tuple[dict[str, Any], Values]:
     try:
-        facts = json.loads((folder / _FACTS).read_bytes())
-        if (folder / _VALUES).stat().st_size > _MOST_BYTES:
-            raise _damaged()
-        values = np.frombuffer((folder / _VALUES).read_bytes(), _DTYPE)
-    except (OSError, ValueError) as error:
+        directory = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        try:
+            facts = json.loads(_content(directory, _FACTS, _MOST_FACTS_BYTES))
+            values = np.frombuffer(_content(directory, _VALUES, MOST_BYTES), _DTYPE)
+        finally:
+            os.close(directory)
+    except (OSError, ValueError, RecursionError) as error:
         raise _damaged() from error
     if not isinstance(facts, dict) or not np.isfinite(values).all():
         raise _damaged()
     return facts, values
+
+
+def _content(directory: int, name: str, most_bytes: int) -> bytes:
+    """Read a plain file of a folder; who writes it may be hostile, so no link is followed."""
+    # Without O_NONBLOCK a FIFO under that name would hold the reader for ever.
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    with os.fdopen(os.open(name, flags, dir_fd=directory), "rb") as file:
+        size_bytes = os.fstat(file.fileno()).st_size
+        plain = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
+        if not plain or size_bytes > most_bytes:
+            raise _damaged()
+        return file.read(size_bytes)
 
 
 def _shaped(values: Values, shape: list[int], n_tiles: int) -> Values:

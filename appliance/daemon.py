@@ -57,7 +57,8 @@ class Daemon:
     commands
         Further actions at the control socket, beside retry, hold, resume, set_aside and status.
     words
-        What the daemon is, for the screen ("listening on 11112", "cpu, 2 workers").
+        What the daemon is, for the screen ("listening on 11112", "cpu, 2 workers"); what changes
+        is given as a function.
     """
 
     def __init__(
@@ -68,7 +69,7 @@ class Daemon:
         journal: Journal,
         steps: Sequence[Step],
         commands: Mapping[str, Command] | None = None,
-        words: str = "",
+        words: str | Callable[[], str] = "",
     ) -> None:
         self.name = name
         self._settings = settings
@@ -76,7 +77,7 @@ class Daemon:
         self._steps = steps
         self._commands = slide_actions(journal) | dict(commands or {})
         self._commands["status"] = Command(role=Role.VIEWER, run=self._status)
-        self._words = words
+        self._words: Callable[[], str] = words if callable(words) else lambda: words
         self._stop = threading.Event()
         self._failure: BaseException | None = None
         self._parent = os.environ.pop(PARENT, None)  # not for processes that we start
@@ -95,7 +96,7 @@ class Daemon:
         ]
         for thread in threads:
             thread.start()
-        log.info("started%s", f": {self._words}" if self._words else "")
+        log.info("started%s", f": {words}" if (words := self._words()) else "")
         notify("READY=1")
         self._wait()
         notify("STOPPING=1")
@@ -131,7 +132,7 @@ class Daemon:
             return False
 
     def _beat(self) -> bool:
-        self._journal.heartbeat(self.name, pid=os.getpid(), words=self._words)
+        self._journal.heartbeat(self.name, pid=os.getpid(), words=self._words())
         notify("WATCHDOG=1")
         return True
 
@@ -145,7 +146,7 @@ class Daemon:
         return EXIT_CONFIG if isinstance(self._failure, ConfigError) else EXIT_BUG
 
     def _status(self, _operator: Operator, _arguments: Mapping[str, Any]) -> dict[str, Any]:
-        return {"daemon": self.name, "pid": os.getpid(), "words": self._words}
+        return {"daemon": self.name, "pid": os.getpid(), "words": self._words()}
 
 
 def describe(error: BaseException) -> str:

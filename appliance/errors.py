@@ -3,7 +3,7 @@
 * ApplianceError            one sentence for a technician; never a patient in it
   x ConfigError             stop the daemon (exit 78)
   x TransientError          back on the line, tried again with back-off
-    - PeerUnavailable · StorageFull · DeviceUnavailable · LeaseLost
+    - PeerUnavailable · StorageFull · DeviceUnavailable · LeaseLost · LimitReached
   x RejectedError           set aside; a person decides
     - InvalidInstance · ConflictingInstance · IncompleteSlide · IdentityDoubt
     - UnsuitableSlide (of these: UnreadableEncoding · UnfitScan · DamagedImage)
@@ -71,6 +71,13 @@ class LeaseLost(TransientError):
 
     code = "lease-lost"
     next_step = "Nothing to do: another worker has the slide."
+
+
+class LimitReached(TransientError):
+    """What may leave on a route today is used up; it leaves on a later day."""
+
+    code = "limit-reached"
+    next_step = "Nothing to do: it leaves on a later day. The route's limits are in the settings."
 
 
 class RejectedError(ApplianceError):

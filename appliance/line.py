@@ -30,6 +30,10 @@ ZONES: dict[Stage, str] = {
 }
 """The zone folder that a stage publishes into. Release publishes parcels into outbox/<route>."""
 
+SIDING = "siding"
+"""Names the product that brings a slide back to infer: answers of model servers, as release placed
+them into the zone `placed/`."""
+
 DAEMONS: dict[Stage, str] = {
     Stage.ASSEMBLE: "node",
     Stage.DEIDENTIFY: "anonymize",
@@ -107,6 +111,10 @@ class Parcel:
     """Published folder name below `outbox/<route>/`."""
     slide_id: str | None
     """The slide it belongs to; None for a shard that mixes slides."""
+    not_before: float | None = None
+    """Seconds since the epoch, UTC; the route's limit for the days before is used up."""
+    audit: str = ""
+    """What left, to whom and under which policy: the text of the audit event."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

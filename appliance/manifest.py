@@ -19,7 +19,7 @@ from typing import IO, Final, Protocol
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from appliance.errors import DeliveryRefused
+from appliance.errors import DeliveryRefused, LimitReached
 from appliance.line import REPORTS
 from appliance.trust import key_id
 
@@ -94,6 +94,9 @@ class Manifest:
     """Seconds since the epoch, UTC; given by release, so that a retry gives the same bytes."""
     expires_at: float
     key_id: str
+    not_before: float = 0.0
+    """Seconds since the epoch, UTC: start of the day on which the route's limits have room for it.
+    """
 
     def to_bytes(self) -> bytes:
         """Encode as canonical JSON: sorted keys, no blanks, ASCII."""
@@ -198,6 +201,8 @@ def open_verified(
     DeliveryRefused
         Unsigned, altered, for another route, expired, of a kind the route may not carry, or the
         folder holds anything but the listed regular files.
+    LimitReached
+        It may leave on a later day only.
     """
     with ExitStack() as stack:
         directory = _open_folder(folder)
@@ -218,7 +223,7 @@ def open_verified(
 def _open_folder(folder: Path) -> int:
     try:
         return os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-    except OSError as error:
+    except (OSError, ValueError) as error:  # ValueError: the journal may name any text
         raise DeliveryRefused("The folder of the parcel is missing or not a folder.") from error
 
 
@@ -253,6 +258,8 @@ def _check_terms(manifest: Manifest, route: RouteTerms, now: float) -> None:
         raise DeliveryRefused("The parcel was signed for another route.")
     if manifest.policy_digest != route.policy_digest:
         raise DeliveryRefused("The parcel was made under another policy than the route has now.")
+    if now < manifest.not_before:
+        raise LimitReached("The limit of this route for today is used up.")
     if now >= manifest.expires_at:
         raise DeliveryRefused("The parcel's permission to leave has expired.")
     if not {file.kind for file in manifest.files} <= set(route.carries):

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
-from appliance.errors import LeaseLost, RejectedError, TransientError
+from appliance.errors import IncompleteSlide, LeaseLost, RejectedError, TransientError
 from appliance.line import ZONES, Claim, Outcome, Stage
 from appliance.logs import about_slide
 from appliance.storage import (
@@ -65,6 +65,41 @@ class Work:
     def folder(self, stage: Stage) -> Path:
         """Find the published folder of an earlier stage for this revision."""
         return self._root.zone(ZONES[stage]) / self.product(stage).folder
+
+    def placed(self) -> Path | None:
+        """Find the answers of model servers that the slide came back with; None when it did not.
+
+        One folder a route, each as `appliance.answers.write_placed` leaves it.
+
+        Raises
+        ------
+        IdentityDoubt
+            The journal names a folder that is not this slide's.
+        IncompleteSlide
+            It names one that release never filled.
+        """
+        name = self._journal.placed(self.claim)
+        if name is None:
+            return None
+        folder = self._root.path / "placed" / plain_folder(name, self.claim.slide_id)
+        if not folder.is_dir():
+            raise IncompleteSlide("The answers that this slide came back with are missing.")
+        return folder
+
+    def earlier_findings(self) -> Path | None:
+        """Find the findings of the newest earlier revision of the slide; None when they are gone.
+
+        Raises
+        ------
+        IdentityDoubt
+            The journal names a folder that is not this slide's.
+        """
+        slide_id = self.claim.slide_id
+        name = self._journal.board.earlier_findings(slide_id, self.claim.revision)
+        if name is None:
+            return None
+        folder = self._root.zone(ZONES[Stage.INFER]) / plain_folder(name, slide_id)
+        return folder if folder.is_dir() else None
 
     def superseded_report(self) -> Path | None:
         """Find the folder of the report that this revision's report takes the place of.

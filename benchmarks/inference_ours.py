@@ -25,6 +25,7 @@ import simplejpeg
 from appliance.slides.classes import SlideClass
 from appliance.slides.frames import EncodedFrames
 from appliance.slides.reader import SlideReader, open_slide
+from appliance.slides.sampling import Sampler
 from benchmarks.inference_peer import Task, peak_mib
 from inference.model import bundle
 from inference.model.manifest import ARTIFACT, Model
@@ -33,7 +34,6 @@ from inference.running.artifacts import MARGIN_PX, ArtifactScan
 from inference.running.classify import TileClassification
 from inference.running.feeding import CPU_BATCH, OwnSessions
 from inference.running.predict import Predictor
-from inference.running.sampling import Sampler
 from inference.running.tissue import TissueView
 from inference.running.watchdog import DEFAULT_LIMIT_S, Watchdog
 

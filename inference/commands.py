@@ -19,6 +19,7 @@ def _infer(arguments: argparse.Namespace) -> int:
     from appliance.storage import Root
     from appliance.worker import Worker
     from inference.model import bundle
+    from inference.remote.models import remote_models
     from inference.running import engine
     from inference.running.predict import Predictor
     from inference.stage import infer_handler, report_handler
@@ -26,6 +27,7 @@ def _infer(arguments: argparse.Namespace) -> int:
     settings = load(arguments.settings)
     engine.require_device(settings.inference.device)
     models = bundle.configured_models(settings.inference)
+    remotes = remote_models(settings.routes)
     workers = engine.worker_count(settings.inference.workers)
     predictor = Predictor(
         models,
@@ -38,7 +40,7 @@ def _infer(arguments: argparse.Namespace) -> int:
         journal=journal,
         root=root,
         stage=Stage.INFER,
-        handle=infer_handler(predictor, settings.verdict),
+        handle=infer_handler(predictor, settings.verdict, remotes=remotes),
     )
     report = Worker(
         journal=journal,

@@ -5,39 +5,68 @@ They are two so that a report that fails does not cost the models' time again.
 
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Final
 
 import cv2
+import numpy as np
+import numpy.typing as npt
 from pydicom import Dataset, dcmread
 from pydicom.errors import InvalidDicomError
 
 from appliance.errors import RejectedError, UnfitScan
 from appliance.line import Outcome, Stage
 from appliance.settings import Report, VerdictRules
-from appliance.slides.findings import FINDINGS_JSON, Findings, read_findings
+from appliance.slides.findings import FINDINGS_JSON, Findings, TileResult, read_findings
 from appliance.slides.reader import SlideReader, open_slide
 from appliance.storage import storage_errors
 from appliance.worker import Handler, Work
 from inference.judging.judged import judged
 from inference.judging.stored import check_fit, read_class_map, rules_of
+from inference.remote.models import RemoteModel
+from inference.remote.rejoin import rejoined, taken_over
 from inference.reports.objects import SR_DCM, written
 from inference.running.predict import Predictor, Progress
 
 SUMMARY_JSON, SPEED_JSON = "summary.json", "speed.json"
 AS_SHIPPED = Report()
+NOWHERE: Final[Mapping[str, RemoteModel]] = MappingProxyType({})
+"""No route leads to model servers."""
 
 Clock = Callable[[], float]
 
 
 def infer_handler(
-    predictor: Predictor, rules: VerdictRules, *, clock: Clock = time.monotonic
+    predictor: Predictor,
+    rules: VerdictRules,
+    *,
+    remotes: Mapping[str, RemoteModel] = NOWHERE,
+    clock: Clock = time.monotonic,
 ) -> Handler:
-    """Give the handler of the infer stage: `deid/` in, `findings/` out."""
+    """Give the handler of the infer stage: `deid/` in, `findings/` out.
+
+    A slide that comes back with answers of model servers keeps its findings and its verdict; its
+    models run again only when the earlier findings are gone.
+
+    Parameters
+    ----------
+    predictor
+        The models that run here.
+    rules
+        Limits of the verdict.
+    remotes
+        The models behind the routes, by route.
+    clock
+        Seconds.
+    """
 
     def infer(work: Work) -> Outcome:
+        placed = work.placed()
         with open_slide(slide_files(work.folder(Stage.DEIDENTIFY))) as reader:
-            findings = find(
+            earlier = placed and taken_over(work.earlier_findings(), work.output)
+            findings = earlier or find(
                 reader,
                 predictor,
                 rules,
@@ -47,6 +76,17 @@ def infer_handler(
                 progress=work.progress,
                 clock=clock,
             )
+            if placed:
+                findings = join(
+                    reader,
+                    findings,
+                    placed=placed,
+                    remotes=remotes,
+                    output=work.output,
+                    revision=work.claim.revision,
+                )
+        if earlier:
+            return Outcome(note="Results of remote models were joined; the verdict stays.")
         return Outcome(
             verdict=findings.verdict,
             reason=findings.reason,
@@ -135,14 +175,48 @@ def find(
         revision=revision,
     )
     findings = made.findings
+    _write(findings, made.maps, output)
     with storage_errors():
-        for name, pixels in made.maps.items():
-            (output / name).write_bytes(cv2.imencode(".png", pixels)[1].tobytes())
-        (output / FINDINGS_JSON).write_text(findings.to_json(), encoding="utf-8")
         speed = {"infer_s": round(clock() - started, 3), "tiles": prediction.tiles}
         (output / SPEED_JSON).write_text(json.dumps(speed) + "\n", encoding="utf-8")
     progress(1.0, f"verdict: {findings.verdict.value}")
     return findings
+
+
+def join(
+    reader: SlideReader,
+    findings: Findings,
+    *,
+    placed: Path,
+    remotes: Mapping[str, RemoteModel],
+    output: Path,
+    revision: int,
+) -> Findings:
+    """Add what remote models said to findings whose maps lie in `output`, and write them there.
+
+    Raises
+    ------
+    RejectedError
+        The findings do not fit the slide.
+    """
+    check_fit(findings, reader)
+    made = rejoined(
+        findings,
+        read_class_map(output, findings),
+        placed=placed,
+        remotes=remotes,
+        header=reader.header,
+        revision=revision,
+    )
+    _write(made.findings, made.maps, output)
+    return made.findings
+
+
+def _write(findings: Findings, maps: Mapping[str, npt.NDArray[np.uint8]], output: Path) -> None:
+    with storage_errors():
+        for name, pixels in maps.items():
+            (output / name).write_bytes(cv2.imencode(".png", pixels)[1].tobytes())
+        (output / FINDINGS_JSON).write_text(findings.to_json(), encoding="utf-8")
 
 
 def write_report(
@@ -206,15 +280,26 @@ def _summary(findings: Findings) -> dict[str, object]:
             area.name: {"area_mm2": area.area_mm2, "share_of_tissue": area.share_of_tissue}
             for area in findings.artifacts
         },
-        "tiles": {
-            f"{one.model}: {one.name}": {
-                "area_mm2": one.area_mm2,
-                "share_of_tissue": one.share_of_tissue,
-                "highest": one.highest,
-            }
-            for one in findings.tile_results
-        },
+        "tiles": {one.title: _tile_summary(one) for one in findings.tile_results},
         "unlikeness": findings.unlikeness,
-        "models": [f"{model.name} {model.version} on {model.device}" for model in findings.models],
+        "models": [f"{model.name} {model.version} {model.where}" for model in findings.models],
         "warnings": list(findings.warnings),
+    }
+
+
+def _tile_summary(result: TileResult) -> dict[str, Any]:
+    said: dict[str, Any] = {
+        "area_mm2": result.area_mm2,
+        "share_of_tissue": result.share_of_tissue,
+        "highest": result.highest,
+    }
+    remote = result.remote
+    if remote is None:
+        return said
+    return said | {
+        "is_estimate": result.is_estimate,
+        "interval_95": [remote.low, remote.high] if result.is_estimate else None,
+        "route": remote.route,
+        "seen_share_of_tissue": remote.seen_share,
+        "tiles": remote.n_tiles,
     }

@@ -42,3 +42,12 @@ def require_tool() -> Callable[[str], str]:
         return path
 
     return find
+
+
+@pytest.fixture(scope="session")
+def triton_python() -> str:
+    """Give the interpreter of the environment that holds a real Triton server, or skip."""
+    environment = Path(__file__).parents[1] / ".venv-triton"
+    if not (environment / "ready").is_file():
+        _missing("a real Triton server (make triton)")
+    return str(environment / "bin" / "python")

@@ -8,7 +8,7 @@ from textual.content import Content
 
 from appliance.line import DeliveryStatus, Event, SlideStatus, Stage, State
 from appliance.slides.classes import ARTIFACTS, SlideClass
-from appliance.slides.findings import Findings
+from appliance.slides.findings import Findings, TileResult
 from tui import words
 from tui.rows import fitted, stage_line, toned
 from tui.story import Span, Story
@@ -198,8 +198,10 @@ def _span_line(
     )
 
 
-def deliveries(slide: SlideStatus, now: float) -> Content:
-    """Say what went where, or why it did not."""
+def deliveries(
+    slide: SlideStatus, now: float, sent_under: Callable[[DeliveryStatus], str]
+) -> Content:
+    """Say what went where and under which policy, or why it did not."""
     if not slide.deliveries:
         return toned("Nothing has been handed to a route yet.", "quiet")
     parts = []
@@ -215,6 +217,9 @@ def deliveries(slide: SlideStatus, now: float) -> Content:
                 toned(f"{words.kind(delivery)} · {when}", "quiet"),
             )
         )
+        policy = sent_under(delivery)
+        if policy:
+            parts.append(toned(f"{' ' * (LABEL_WIDTH + 2)}{policy}", "quiet"))
         if delivery.error:
             parts.append(toned(f"  {delivery.error}", "bad"))
     return lines(parts)
@@ -261,8 +266,21 @@ def models(findings: Findings | None) -> Content | None:
     if findings is None:
         return None
     used = [
-        toned(f"{model.name} {model.version} on {model.device}, {model.um_px:g} µm/px", "quiet")
+        toned(f"{model.name} {model.version} {model.where}, {model.um_px:g} µm/px", "quiet")
         for model in findings.models
     ]
+    estimates = [
+        toned(_remote(result), "plain") for result in findings.tile_results if result.remote
+    ]
     warned = [toned(f"! {warning}", "warn") for warning in findings.warnings]
-    return lines([*warned, *used])
+    return lines([*warned, *estimates, *used])
+
+
+def _remote(result: TileResult) -> str:
+    """Say what a remote model found, and whether it is an estimate."""
+    said = f"{result.title} {words.share(result.share_of_tissue)} of the tissue"
+    remote = result.remote
+    if remote is None or remote.low is None or remote.high is None:
+        return said
+    between = f"{words.share(remote.low)} to {words.share(remote.high)}"
+    return f"{said}, an estimate ({between}) from {words.share(remote.seen_share)} of it"

@@ -8,6 +8,7 @@ from appliance.line import Stage, State
 from tui import words
 from tui.health import GIB, pulses, route_states
 from tui.panels import hanging, lines
+from tui.policy_panels import policies
 from tui.rows import fitted, toned
 from tui.view import View
 from tui.widgets.bars import alarm_line
@@ -141,5 +142,6 @@ CARDS: Mapping[str, Callable[[View, int], Content]] = {
     "queues": queues,
     "daemons": daemons,
     "routes": routes,
+    "policies": policies,
 }
 """Each card of the screen and what draws it, given its width in cells."""

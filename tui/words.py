@@ -99,7 +99,7 @@ KINDS: Mapping[str, str] = MappingProxyType(
     {
         "report": "report and segmentation",
         "outside_sr": "bare report",
-        "tiles": "shuffled tiles",
+        "tiles": "tiles",
     }
 )
 """What a parcel carries; a kind that is not here is shown by its own name."""
@@ -113,13 +113,19 @@ CARRIED: Mapping[str, str] = MappingProxyType(
         "one_pager": "one-pager",
         "originals": "originals",
         "outside_sr": "bare report",
-        "tiles": "shuffled tiles",
+        "tiles": "tiles",
     }
 )
 """What a route may carry, by its name in the settings."""
 
 WAYS: Mapping[str, str] = MappingProxyType(
-    {"dimse": "DICOM", "stow": "DICOMweb", "folder": "a folder"}
+    {
+        "dimse": "DICOM",
+        "stow": "DICOMweb",
+        "folder": "a folder",
+        "object_store": "an object store",
+        "model_servers": "model servers",
+    }
 )
 """How a route goes, by its kind in the settings."""
 

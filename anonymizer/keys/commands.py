@@ -15,7 +15,8 @@ _NEVER = ("pseudonym", "sampling")
 _ROTATED = ("vault", "sign", "seal")
 _NEXT = {
     "vault": "Make a new backup of the vault and of the keys: older backups need the old key.",
-    "sign": "Restart release and every deliver. What was signed before is still delivered.",
+    "sign": "Restart release and every deliver. What was signed before is still delivered; certify "
+    "the plan of every tile route anew: coverslip privacy certify ROUTE",
     "seal": "Restart node and release. What was sealed before still opens.",
 }
 

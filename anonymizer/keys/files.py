@@ -8,6 +8,7 @@
 | seal.key, seal.pub | X25519: opens, seals the identity of a slide | PEM |
 | sign.key, sign.pub | Ed25519: signs, checks what leaves | PEM |
 | retired | recipients to whom nothing is released any more | one name a line |
+| certificates/ | what the attack could rebuild of each release plan, signed | JSON |
 
 The secret ones have mode 0600, the others 0644. After a rotation vault.key, seal.key and sign.pub
 hold earlier keys too, the newest first: one file is replaced at a time, so whoever is killed in
@@ -27,6 +28,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X
 
 from anonymizer.keys.guessing import is_guessable
 from anonymizer.pseudonyms import KEY_BYTES, CodeList, Pseudonyms
+from appliance.certificate import CERTIFICATES
 from appliance.errors import ConfigError
 from appliance.sealing import CellCipher, read_seal_public
 from appliance.settings import credential
@@ -67,6 +69,7 @@ def init_keys(folder: Path) -> tuple[Path, ...]:
             _write(folder / f"{name}.key", private_pem(key), mode=0o600)
             _write(folder / f"{name}.pub", public_pem(key.public_key()), mode=0o644)
         _write(folder / RETIRED, _NOBODY, mode=0o644)
+        (folder / CERTIFICATES).mkdir(mode=0o755, exist_ok=True)
         fsync_folder(folder)
     except OSError as error:
         raise ConfigError(f"The keys cannot be written to {folder}.") from error

@@ -1,4 +1,4 @@
-"""The daemon of the release stage."""
+"""The daemon of the release stage, and of the siding beside it."""
 
 import time
 from pathlib import Path
@@ -10,12 +10,19 @@ from anonymizer.quiet import quiet_pydicom
 from anonymizer.release.identify import identify_command
 from anonymizer.release.opened import ReleaseKeys, read_keys
 from anonymizer.release.stage import Release
+from anonymizer.siding.siding import Siding
 from appliance.daemon import Daemon, open_journal
 from appliance.line import Stage
 from appliance.settings import Settings, load
 from appliance.storage import Root
 from appliance.stores.vault import Vault
-from appliance.stores.vault_upkeep import check_key_ids, holding, open_vault_engine, pin_keys
+from appliance.stores.vault_upkeep import (
+    check_key_ids,
+    check_ledger,
+    holding,
+    open_vault_engine,
+    pin_keys,
+)
 from appliance.worker import Worker
 
 
@@ -46,7 +53,7 @@ def keys_of(settings: Settings) -> ReleaseKeys:
 
 
 def open_vault(settings: Settings, root: Root, keys: ReleaseKeys) -> Vault:
-    """Open the vault, and see that the keys are the ones it was written with.
+    """Open the vault, and see that the keys are its own and that its ledger is whole.
 
     Raises
     ------
@@ -55,6 +62,7 @@ def open_vault(settings: Settings, root: Root, keys: ReleaseKeys) -> Vault:
     """
     engine = open_vault_engine(root)
     check_key_ids(engine, keys.cipher)
+    check_ledger(engine, keys.cipher)
     sampling_id = read_sampling_id(settings.keys.folder)
     pin_keys(engine, {"pseudonym": keys.pseudonyms.key_id, "sampling": sampling_id})
     return Vault(engine, keys.cipher)
@@ -66,12 +74,13 @@ def _run(settings: Settings, root: Root, keys: ReleaseKeys, vault: Vault) -> int
         settings=settings, root=root, vault=vault, keys=keys, journal=journal, clock=time.time
     )
     worker = Worker(journal=journal, root=root, stage=Stage.RELEASE, handle=release)
+    siding = Siding(settings=settings, root=root, vault=vault, journal=journal)
     identify = identify_command(journal=journal, root=root, vault=vault, keys=keys)
     return Daemon(
         name="release",
         settings=settings,
         journal=journal,
-        steps=[worker.step],
+        steps=[worker.step, siding.step],
         commands={"identify": identify},
-        words=f"{len(settings.routes)} routes",
+        words=lambda: f"{len(settings.routes)} routes{siding.words}",
     ).run()

@@ -61,6 +61,11 @@ class OpenedSlide:
     findings: Path
     report: Path
 
+    @property
+    def container(self) -> str:
+        """Name of the physical container in the ledger; a slide without one stands for itself."""
+        return self.inverse.subject.container_identifier or f"slide {self.slide_id}"
+
 
 def read_keys(
     folder: Path, codes: CodeList | None = None, *, keeps_uids: bool = False

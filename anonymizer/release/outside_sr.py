@@ -1,4 +1,4 @@
-"""The report for outside: checked item by item against an allow-list, then written anew.
+"""The report for outside: checked item by item against the list, then written anew.
 
 The stage that made it saw no identity, but it reads pixels and could be made to say anything; so
 nothing is passed on because it looks harmless. What is on the list is copied value by value into
@@ -6,126 +6,46 @@ a new data set; one item that is not on the list, and the slide is set aside.
 """
 
 import math
-import re
-from collections.abc import Callable, Mapping
+from collections import Counter
 from typing import Final
 
 from pydicom import Dataset
 from pydicom.sequence import Sequence
-from pydicom.uid import UID, Comprehensive3DSRStorage, ComprehensiveSRStorage, EnhancedSRStorage
 
 from anonymizer.pseudonyms import Pseudonyms, text_of
+from anonymizer.release.outside_list import (
+    CHECKED_SEQUENCES,
+    CONCEPTS,
+    CONSTANT_DATE,
+    CONSTANT_TIME,
+    EMPTY_SEQUENCES,
+    ENVELOPE,
+    KINDS,
+    PRIVATE_SCHEME,
+    PRIVATE_SCHEME_UID,
+    REPLACED_SEQUENCES,
+    REPORT,
+    Code,
+    Coded,
+    Container,
+    Item,
+    Number,
+    Text,
+)
 from appliance.errors import DeliveryRefused
 
-CONSTANT_DATE: Final = "19000101"
-CONSTANT_TIME: Final = "000000"
+_SIGNIFICANT: Final = 3
+"""Digits of a number: an area in six would be a fingerprint of the slide."""
 
-Code = tuple[str, str]
-"""Code Value and Coding Scheme Designator."""
-
-_SR_CLASSES: Final = frozenset(
-    {EnhancedSRStorage, ComprehensiveSRStorage, Comprehensive3DSRStorage}
-)
-
-_PRIVATE_SCHEME: Final = "99COVERSLIP"
-_PRIVATE_SCHEME_UID: Final = "2.25.195230264866180264716087453014271906315"
-
-CONCEPTS: Final[Mapping[Code, str]] = {
-    ("126000", "DCM"): "Imaging Measurement Report",
-    ("111050", "DCM"): "Quality Assessment",
-    ("111235", "DCM"): "Unusable - Quality renders image unusable",
-    ("111236", "DCM"): "Usable - Does not meet the quality control standard",
-    ("111237", "DCM"): "Usable - Meets the quality control standard",
-    ("111001", "DCM"): "Algorithm Name",
-    ("111003", "DCM"): "Algorithm Version",
-    ("42798000", "SCT"): "Area",
-    ("47973001", "SCT"): "Artifact",
-    ("kind-of-artifact", _PRIVATE_SCHEME): "Kind of artifact",
-    ("share-of-tissue", _PRIVATE_SCHEME): "Share of tissue area",
-    ("fold", _PRIVATE_SCHEME): "Tissue fold",
-    ("dark-spot", _PRIVATE_SCHEME): "Dark spot or foreign body",
-    ("pen", _PRIVATE_SCHEME): "Pen mark",
-    ("bubble", _PRIVATE_SCHEME): "Air bubble",
-    ("out-of-focus", _PRIVATE_SCHEME): "Out of focus",
-    ("87612001", "SCT"): "Blood",
-    ("mm2", "UCUM"): "square millimeter",
-    ("%", "UCUM"): "percent",
+_UIDS: Final = ("SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
+_NAMED: Final = frozenset({"RelationshipType", "ValueType", "ConceptNameCodeSequence"})
+_VALUES: Final = {
+    "CONTAINER": frozenset({"ContinuityOfContent", "ContentSequence"}),
+    "CODE": frozenset({"ConceptCodeSequence"}),
+    "NUM": frozenset({"MeasuredValueSequence"}),
+    "TEXT": frozenset({"TextValue"}),
 }
-"""Every concept that may leave. The meaning is written from here, never copied."""
-
-_TEXTS: Final[Mapping[Code, re.Pattern[str]]] = {
-    ("111001", "DCM"): re.compile(r"[a-z][a-z0-9-]{0,31}"),
-    ("111003", "DCM"): re.compile(r"[0-9]{1,4}(\.[0-9]{1,4}){0,3}"),
-}
-"""Texts that may leave: names and versions of models."""
-
-_UNITS: Final[Mapping[Code, Code]] = {
-    ("42798000", "SCT"): ("mm2", "UCUM"),
-    ("share-of-tissue", _PRIVATE_SCHEME): ("%", "UCUM"),
-}
-"""Numbers that may leave, and their units."""
-
-_MOST_ITEMS: Final = 64
-_DEEPEST: Final = 2
-_SIGNIFICANT: Final = 6
-
-_EMPTY: Final = frozenset({""})
-_DATES: Final = frozenset({"", CONSTANT_DATE})
-_TIMES: Final = frozenset({"", CONSTANT_TIME, f"{CONSTANT_TIME}.000000"})
-
-
-def _one_of(*values: str) -> Callable[[str], bool]:
-    return frozenset(values).__contains__
-
-
-_ENVELOPE: Final[Mapping[str, Callable[[str], bool]]] = {
-    "SpecificCharacterSet": _one_of("ISO_IR 100", "ISO_IR 192", "ISO_IR 6", ""),
-    "InstanceCreationDate": _DATES.__contains__,
-    "InstanceCreationTime": _TIMES.__contains__,
-    "SOPClassUID": lambda value: UID(value) in _SR_CLASSES,
-    "SOPInstanceUID": bool,
-    "StudyInstanceUID": bool,
-    "SeriesInstanceUID": bool,
-    "StudyDate": _DATES.__contains__,
-    "StudyTime": _TIMES.__contains__,
-    "SeriesDate": _DATES.__contains__,
-    "SeriesTime": _TIMES.__contains__,
-    "ContentDate": _DATES.__contains__,
-    "ContentTime": _TIMES.__contains__,
-    "AccessionNumber": _EMPTY.__contains__,
-    "Modality": _one_of("SR"),
-    "Manufacturer": _one_of("", "Coverslip"),
-    "ManufacturerModelName": _one_of("", "Coverslip"),
-    "ReferringPhysicianName": _EMPTY.__contains__,
-    "PatientName": _EMPTY.__contains__,
-    "PatientID": _EMPTY.__contains__,
-    "PatientBirthDate": _EMPTY.__contains__,
-    "PatientSex": _EMPTY.__contains__,
-    "PatientIdentityRemoved": _one_of("YES"),
-    "DeidentificationMethod": _one_of("Coverslip outside report: allow-list of concepts"),
-    "StudyID": _EMPTY.__contains__,
-    "SeriesNumber": _one_of("", "1"),
-    "InstanceNumber": _one_of("", "1"),
-    "CompletionFlag": _one_of("COMPLETE", "PARTIAL"),
-    "VerificationFlag": _one_of("UNVERIFIED"),
-    "PreliminaryFlag": _one_of("PRELIMINARY", "FINAL"),
-    "ValueType": _one_of("CONTAINER"),
-    "ContinuityOfContent": _one_of("SEPARATE"),
-}
-"""Plain attributes the report may have, each with what its value has to be."""
-
-_EMPTY_SEQUENCES: Final = frozenset(
-    {"ReferencedPerformedProcedureStepSequence", "PerformedProcedureCodeSequence"}
-)
-_CHECKED_SEQUENCES: Final = frozenset({"ConceptNameCodeSequence", "ContentSequence"})
-_REPLACED_SEQUENCES: Final = frozenset({"CodingSchemeIdentificationSequence"})
-_VALUE_OF: Final = {
-    "CONTAINER": {"ContinuityOfContent", "ContentSequence"},
-    "CODE": {"ConceptCodeSequence"},
-    "NUM": {"MeasuredValueSequence"},
-    "TEXT": {"TextValue"},
-}
-"""What an item may hold beside its name. Coordinates, images, references, people, times: none."""
+"""What an item may hold beside its name."""
 
 
 def outside_report(report: Dataset, *, patient: str, recipient: Pseudonyms) -> Dataset:
@@ -155,8 +75,8 @@ def outside_report(report: Dataset, *, patient: str, recipient: Pseudonyms) -> D
     fresh = Dataset()
     fresh.SpecificCharacterSet = "ISO_IR 192"
     fresh.SOPClassUID = report.SOPClassUID
-    for keyword in ("SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"):
-        setattr(fresh, keyword, recipient.uid(text_of(report, keyword)))
+    for keyword in _UIDS:
+        setattr(fresh, keyword, recipient.entity_uid(text_of(report, keyword)))
     for kind in ("Study", "Content"):
         setattr(fresh, f"{kind}Date", CONSTANT_DATE)
         setattr(fresh, f"{kind}Time", CONSTANT_TIME)
@@ -164,9 +84,6 @@ def outside_report(report: Dataset, *, patient: str, recipient: Pseudonyms) -> D
         setattr(fresh, keyword, "")
     fresh.Modality = "SR"
     fresh.Manufacturer = "Coverslip"
-    fresh.ManufacturerModelName = "Coverslip"
-    fresh.SoftwareVersions = "0"
-    fresh.DeviceSerialNumber = "0"
     fresh.PatientName, fresh.PatientID = name, name
     fresh.PatientBirthDate, fresh.PatientSex = "", ""
     fresh.PatientIdentityRemoved = "YES"
@@ -174,28 +91,26 @@ def outside_report(report: Dataset, *, patient: str, recipient: Pseudonyms) -> D
     fresh.SeriesNumber, fresh.InstanceNumber = 1, 1
     fresh.CompletionFlag = "COMPLETE"
     fresh.VerificationFlag = "UNVERIFIED"
-    fresh.ReferencedPerformedProcedureStepSequence = Sequence()
-    fresh.PerformedProcedureCodeSequence = Sequence()
+    for keyword in EMPTY_SEQUENCES:
+        setattr(fresh, keyword, Sequence())
     fresh.CodingSchemeIdentificationSequence = Sequence([_scheme()])
-    root = _copied_item(report, depth=0)
-    del root.RelationshipType
-    fresh.update(root)
+    fresh.update(_copied(report, REPORT))
     return fresh
 
 
 def _check_envelope(report: Dataset) -> None:
     for element in report:
         keyword = element.keyword
-        if keyword in _CHECKED_SEQUENCES | _REPLACED_SEQUENCES:
+        if keyword in CHECKED_SEQUENCES | REPLACED_SEQUENCES:
             continue
-        if keyword in _EMPTY_SEQUENCES:
+        if keyword in EMPTY_SEQUENCES:
             allowed = len(element.value) == 0
         else:
-            check = _ENVELOPE.get(keyword)
+            check = ENVELOPE.get(keyword)
             allowed = check is not None and element.VM <= 1 and check(text_of(report, keyword))
         if not allowed:
             raise _refused(f"attribute {keyword or 'without a name'}")
-    for keyword in ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"):
+    for keyword in ("SOPClassUID", *_UIDS):
         if keyword not in report:
             raise _refused(f"no {keyword}")
 
@@ -203,65 +118,74 @@ def _check_envelope(report: Dataset) -> None:
 def _scheme() -> Dataset:
     """Identify our private codes (PS3.3 C.12.1.1.7)."""
     item = Dataset()
-    item.CodingSchemeDesignator = _PRIVATE_SCHEME
-    item.CodingSchemeUID = _PRIVATE_SCHEME_UID
+    item.CodingSchemeDesignator = PRIVATE_SCHEME
+    item.CodingSchemeUID = PRIVATE_SCHEME_UID
     item.CodingSchemeName = "Coverslip slide quality concepts"
     item.CodingSchemeVersion = "1"
     item.CodingSchemeResponsibleOrganization = "Coverslip"
     return item
 
 
-def _copied_item(item: Dataset, *, depth: int) -> Dataset:
-    """Copy one content item and all below it, each value checked."""
-    kind = text_of(item, "ValueType")
-    allowed = _VALUE_OF.get(kind)
-    if allowed is None or depth > _DEEPEST:
-        raise _refused("a content item of a kind that may not leave")
-    if depth > 0:
-        own = {"RelationshipType", "ValueType", "ConceptNameCodeSequence"}
-        if {element.keyword for element in item} - own - allowed:
+def _copied(item: Dataset, listed: Item) -> Dataset:
+    """Copy the value of one content item, and all below it, as the list has it."""
+    if _named(item) != (KINDS[type(listed)], listed.concept):
+        raise _refused("a content item that is not on the list")
+    copied = Dataset()
+    copied.ValueType = KINDS[type(listed)]
+    copied.ConceptNameCodeSequence = Sequence([_coded(listed.concept)])
+    match listed:
+        case Container():
+            copied.ContinuityOfContent = "SEPARATE"
+            copied.ContentSequence = Sequence(_children(item, listed))
+        case Coded():
+            value = _concept(item, "ConceptCodeSequence")
+            if value not in listed.values:
+                raise _refused("a code that is no value of its concept")
+            copied.ConceptCodeSequence = Sequence([_coded(value)])
+        case Number():
+            copied.MeasuredValueSequence = Sequence([_number(item, listed)])
+        case Text():
+            copied.TextValue = _text(item, listed)
+    return copied
+
+
+def _children(item: Dataset, listed: Container) -> list[Dataset]:
+    if text_of(item, "ContinuityOfContent") != "SEPARATE":
+        raise _refused("a container that is no list")
+    allowed = {(KINDS[type(one)], one.concept): one for one in listed.items}
+    seen: Counter[Code] = Counter()
+    children = []
+    for child in item.get("ContentSequence") or []:
+        kind, concept = _named(child)
+        one = allowed.get((kind, concept))
+        if one is None or seen[concept] >= one.at_most:
+            raise _refused("a content item that is not on the list")
+        if {element.keyword for element in child} - _NAMED - _VALUES[kind]:
             raise _refused("a content item with more in it than its value")
-        if text_of(item, "RelationshipType") != "CONTAINS":
+        if text_of(child, "RelationshipType") != "CONTAINS":
             raise _refused("a content item that is not simply contained")
-    copied = Dataset()
-    copied.RelationshipType, copied.ValueType = "CONTAINS", kind
-    concept = _concept(item, "ConceptNameCodeSequence")
-    copied.ConceptNameCodeSequence = Sequence([_coded(concept)])
-    if kind == "CONTAINER":
-        copied.update(_copied_container(item, depth))
-    elif kind == "CODE":
-        value = _concept(item, "ConceptCodeSequence")
-        copied.ConceptCodeSequence = Sequence([_coded(value)])
-    elif kind == "NUM":
-        copied.MeasuredValueSequence = Sequence([_copied_number(item, concept)])
-    else:
-        copied.TextValue = _copied_text(item, concept)
-    return copied
+        seen[concept] += 1
+        copied = _copied(child, one)
+        copied.RelationshipType = "CONTAINS"
+        children.append(copied)
+    return children
 
 
-def _copied_container(item: Dataset, depth: int) -> Dataset:
-    children = list(item.get("ContentSequence") or [])
-    if text_of(item, "ContinuityOfContent") != "SEPARATE" or len(children) > _MOST_ITEMS:
-        raise _refused("a container that is no short list")
-    copied = Dataset()
-    copied.ContinuityOfContent = "SEPARATE"
-    copied.ContentSequence = Sequence(_copied_item(child, depth=depth + 1) for child in children)
-    return copied
+def _named(item: Dataset) -> tuple[str, Code]:
+    return text_of(item, "ValueType"), _concept(item, "ConceptNameCodeSequence")
 
 
-def _copied_number(item: Dataset, concept: Code) -> Dataset:
+def _number(item: Dataset, listed: Number) -> Dataset:
     measured = _only(item, "MeasuredValueSequence")
-    if {element.keyword for element in measured} != {
-        "NumericValue",
-        "MeasurementUnitsCodeSequence",
-    }:
+    keywords = {element.keyword for element in measured}
+    if keywords != {"NumericValue", "MeasurementUnitsCodeSequence"}:
         raise _refused("a number with more in it than its value")
-    unit = _concept(measured, "MeasurementUnitsCodeSequence")
     try:
         value = float(text_of(measured, "NumericValue"))
     except ValueError as error:
         raise _refused("a number that is none") from error
-    if not math.isfinite(value) or value < 0 or _UNITS.get(concept) != unit:
+    unit = _concept(measured, "MeasurementUnitsCodeSequence")
+    if not math.isfinite(value) or not 0 <= value <= listed.most or unit != listed.unit:
         raise _refused("a number that is no area or share")
     number = Dataset()
     number.NumericValue = f"{value:.{_SIGNIFICANT}g}"
@@ -269,10 +193,9 @@ def _copied_number(item: Dataset, concept: Code) -> Dataset:
     return number
 
 
-def _copied_text(item: Dataset, concept: Code) -> str:
+def _text(item: Dataset, listed: Text) -> str:
     text = text_of(item, "TextValue")
-    pattern = _TEXTS.get(concept)
-    if pattern is None or not pattern.fullmatch(text):
+    if not listed.form.fullmatch(text):
         raise _refused("a text that may not leave")
     return text
 

@@ -18,11 +18,14 @@ from pydicom.uid import (
 )
 
 from anonymizer.quiet import quiet_pydicom
+from anonymizer.release.asking import ask_about_sample
 from anonymizer.release.belonging import Inverse, inverse_of
+from anonymizer.release.limits import waiting
 from anonymizer.release.opened import OpenedSlide, ReleaseKeys, open_identity, open_slide_of
 from anonymizer.release.outside_sr import outside_report
 from anonymizer.release.parcels import Outboxes, Product
 from anonymizer.release.restore import restore, to_file
+from anonymizer.release.site_route import SiteRoute
 from anonymizer.release.tile_route import REFUSALS, TileRoute
 from anonymizer.tiles.pool import opaque_id
 from appliance.errors import InvalidInstance, PolicyRefused
@@ -120,6 +123,8 @@ class Release:
     def _route(self, slide: OpenedSlide, route: Route) -> Iterator[tuple[str, tuple[Parcel, ...]]]:
         if route.recipient in self._keys.retired:
             yield f"Route {route.name}: nothing. Its recipient is retired.", ()
+        elif route.place == "site":
+            yield self._every_tile(slide, route)
         elif "tiles" in route.carries:
             yield from self._tiles(slide, route)
         elif "outside_sr" in route.carries:
@@ -137,16 +142,30 @@ class Release:
                 yield f"Route {route.name}: nothing. The slide has nothing that it carries.", ()
 
     def _tiles(self, slide: OpenedSlide, route: Route) -> Iterator[tuple[str, tuple[Parcel, ...]]]:
-        tile_route = TileRoute(route, vault=self._vault, keys=self._keys)
+        tile_route = TileRoute(route, routes=self._routes, vault=self._vault, keys=self._keys)
         try:
             yield tile_route.sample(slide), ()
         except REFUSALS as error:
             yield f"Route {route.name}: no tiles. {error}", ()
-        parcels = tile_route.post_batches(
+        if route.kind == "model_servers":
+            ask_about_sample(slide, route, vault=self._vault, now=self._clock())
+        parcels, refused = tile_route.post_batches(
             token=slide.token, outboxes=self._outboxes, journal=self._journal, now=self._clock()
         )
         if parcels:
-            yield f"Route {route.name}: batches of tiles handed over: {len(parcels)}.", parcels
+            words = f"batches of tiles handed over: {len(parcels)}.{waiting(parcels)}"
+            yield f"Route {route.name}: {words}", parcels
+        if refused:
+            yield f"Route {route.name}: a batch of tiles stays. {refused}", ()
+
+    def _every_tile(self, slide: OpenedSlide, route: Route) -> tuple[str, tuple[Parcel, ...]]:
+        site_route = SiteRoute(route, vault=self._vault, keys=self._keys)
+        try:
+            return site_route.post(
+                slide, outboxes=self._outboxes, journal=self._journal, now=self._clock()
+            )
+        except REFUSALS as error:
+            return f"Route {route.name}: no tiles. {error}", ()
 
     def _post(
         self, slide: OpenedSlide, route: Route, kind: str, products: tuple[Product, ...]
@@ -159,9 +178,12 @@ class Release:
             folder=f"{name}@{slide.token}",
             slide_id=slide.slide_id,
         )
-        self._outboxes.post(products, parcel=parcel, route=route, now=self._clock())
+        try:
+            posted = self._outboxes.post(products, parcel=parcel, route=route, now=self._clock())
+        except PolicyRefused as error:
+            return f"Route {route.name}: nothing. {error}", ()
         kinds = ", ".join(_WORDS.get(product.kind, product.kind) for product in products)
-        return f"Route {route.name}: {kinds}.", (parcel,)
+        return f"Route {route.name}: {kinds}.{waiting((posted,))}", (posted,)
 
     def _name(self, slide: OpenedSlide, route: Route, kind: str) -> str:
         """Name a parcel so that it tells nothing, and is the same after a retry."""
@@ -207,9 +229,7 @@ class Release:
 
     def _outside_sr(self, slide: OpenedSlide, route: Route) -> Product:
         """Check and re-key the bare report for an outside recipient."""
-        subject = slide.inverse.subject
-        container = subject.container_identifier or f"slide {slide.slide_id}"
-        if not self._vault.grant(container, route.recipient, "outside_sr"):
+        if not self._vault.grant(slide.container, route.recipient, "outside_sr"):
             raise PolicyRefused("This recipient was given tiles of this container, so no report.")
         report = read_product(slide.report / "outside_sr.dcm", "outside_sr")
         recipient = self._keys.pseudonyms.for_recipient(route.recipient)

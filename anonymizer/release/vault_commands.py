@@ -105,6 +105,8 @@ def _check(arguments: argparse.Namespace) -> int:
             engine.dispose()
     if not found.sound:
         print("The file of the vault is damaged.")
+    elif not found.complete:
+        print("Rows of the ledger were taken away or put there by somebody else.")
     for table, count in found.rows.items():
         print(f"{table:<10} {count:>8} rows, {found.closed.get(table, 0)} that do not open")
     print("The vault is sound." if found.passed else "Restore a backup: coverslip vault restore.")

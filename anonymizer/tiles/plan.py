@@ -151,13 +151,7 @@ def placements_from_bytes(content: bytes) -> tuple[Placement, ...]:
 
 def grid_digest(policy: ColouredTiles) -> str:
     """Digest of what has to be equal for two plans to fit beside each other on one container."""
-    grid = {
-        "um_px": policy.um_px,
-        "cell_px": policy.cell_px,
-        "crop_px": policy.crop_px,
-        "colours": policy.colours,
-    }
-    return hashlib.sha256(json.dumps(grid, sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(policy.grid).encode()).hexdigest()
 
 
 def _below(bits: bytes, limit: int) -> int:

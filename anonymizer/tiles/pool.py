@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 
 from appliance.settings import ColouredTiles
-from appliance.stores.vault import PooledTile
+from appliance.stores.vault_pool import PooledTile
 
 
 def compose(waiting: Sequence[PooledTile], policy: ColouredTiles) -> tuple[tuple[str, ...], ...]:
@@ -17,7 +17,7 @@ def compose(waiting: Sequence[PooledTile], policy: ColouredTiles) -> tuple[tuple
     waiting
         Tiles of one route; their ids are random.
     policy
-        `min_patients` and `tiles_per_shard`.
+        `min_patients`, `max_share_of_batch` and `tiles_per_shard`.
 
     Returns
     -------
@@ -40,8 +40,10 @@ def compose(waiting: Sequence[PooledTile], policy: ColouredTiles) -> tuple[tuple
 
 def _one_batch(queues: dict[str, list[str]], policy: ColouredTiles) -> tuple[str, ...]:
     """Take tiles patient by patient in turn, so that no patient fills a batch alone."""
-    present = [queue for queue in queues.values() if queue]
     size = policy.tiles_per_shard
+    # The thousandth of a tile makes up for 0.29 times 100 being a little less than 29.
+    most = max(1, int(policy.max_share_of_batch * size + 1e-3))
+    present = [queue[:most] for queue in queues.values() if queue]
     enough = len(present) >= policy.min_patients and sum(map(len, present)) >= size
     if not enough or size < policy.min_patients:
         return ()

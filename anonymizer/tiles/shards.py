@@ -1,10 +1,11 @@
-"""WebDataset shards: a plain tar of `<id>.jpg` and `<id>.json`, the same bytes every time."""
+"""WebDataset shards: a plain tar of images and `<id>.json`, the same bytes every time."""
 
 import io
 import json
 import tarfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -12,6 +13,7 @@ class Tile:
     """One tile as it leaves."""
 
     jpeg: bytes
+    """The image file; PNG where servers of the site get the very pixels."""
     um_px: float
     stain: str
 
@@ -28,13 +30,15 @@ class Tile:
         return cls(jpeg=jpeg, um_px=float(facts["um_px"]), stain=str(facts["stain"]))
 
 
-def shard(tiles: Mapping[str, Tile]) -> bytes:
+def shard(tiles: Mapping[str, Tile], *, ending: Literal["jpg", "png"] = "jpg") -> bytes:
     """Pack tiles into a WebDataset shard.
 
     Parameters
     ----------
     tiles
         By tile id. Packed in the order of their ids, which is a random order.
+    ending
+        What the image files are: `<id>.jpg` or `<id>.png`.
 
     Returns
     -------
@@ -45,7 +49,7 @@ def shard(tiles: Mapping[str, Tile]) -> bytes:
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as tar:
         for tile_id, tile in sorted(tiles.items()):
             facts = {"id": tile_id, "stain": tile.stain, "um_px": tile.um_px}
-            _add(tar, f"{tile_id}.jpg", tile.jpeg)
+            _add(tar, f"{tile_id}.{ending}", tile.jpeg)
             _add(tar, f"{tile_id}.json", json.dumps(facts, sort_keys=True).encode())
     return buffer.getvalue()
 

@@ -61,7 +61,7 @@ class ObjectStore(Section):
     """Of a store that is not the cloud's own, such as an S3 server of the recipient."""
     region: str | None = None
     credentials_file: Path | None = None
-    """TOML with the keys that the store asks for, such as access_key_id and secret_access_key."""
+    """TOML with the keys of the store, such as access_key_id and secret_access_key of s3."""
     ca: Path | None = None
     """PEM; who vouches for the endpoint, when the system does not."""
 
@@ -78,6 +78,15 @@ class ObjectStore(Section):
     def is_clear(self) -> bool:
         """Whether it is spoken to without TLS."""
         return self.endpoint is not None and self.endpoint.scheme != "https"
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> Self:
+        scheme, _, place = self.url.partition("://")
+        if (scheme == "file") != place.startswith("/"):
+            raise ValueError(f"the url is to be file:///folder, or {scheme}://bucket/prefix")
+        if (scheme == "file") != (self.credentials_file is None):
+            raise ValueError("a store needs a credentials_file, and a folder needs none")
+        return self
 
 
 class Server(Section):

@@ -14,7 +14,7 @@ from appliance.settings.sections import Name, Section
 
 MINIMUM_GAP_UM: Final = 16.0
 _LARGEST_CROP: Final = 0.75
-_MEASURED: Final = ("um_px", "cell_px", "crop_px", "colours", "jpeg_quality")
+MEASURED: Final = ("um_px", "cell_px", "crop_px", "colours", "jpeg_quality")
 """What the attack measures: plans that are equal in these have one certificate."""
 
 Statement = Annotated[str, Field(min_length=10, max_length=200)]
@@ -96,7 +96,7 @@ class ColouredTiles(Section):
     @property
     def plan_digest(self) -> str:
         """Digest of the terms that the attack measures; a certificate names it."""
-        terms = self.model_dump(mode="json", include=set(_MEASURED))
+        terms = self.model_dump(mode="json", include=set(MEASURED))
         return hashlib.sha256(json.dumps(terms, sort_keys=True).encode()).hexdigest()
 
     @property

@@ -18,6 +18,8 @@ Kind = Literal["dimse", "stow", "folder", "object_store", "model_servers"]
 
 _TILES: Final = frozenset({"tiles"})
 _BARE: Final = frozenset({"outside_sr"})
+_MOST_DICOM_TILES: Final = 512
+"""In one parcel: each is a file, and deliver holds all of them open."""
 _MECHANISMS: Final = {
     ("outside", _TILES): "coloured_tiles",
     ("outside", _BARE): "bare_report",
@@ -139,6 +141,19 @@ class Route(Section):
         clear = [way.host for way in ways if way.is_clear]
         if self.waiver is None and not all(map(is_loopback, clear)):
             raise ValueError("the route is in clear text: it needs tls, or a waiver that says why")
+        return self
+
+    @model_validator(mode="after")
+    def _limits_can_be_kept(self) -> Self:
+        """Release keeps what may leave in a day, and originals do not pass through its hands."""
+        a_day = (self.limits.parcels_per_day, self.limits.tiles_per_day, self.limits.mb_per_day)
+        if self.is_archive and any(limit is not None for limit in a_day):
+            raise ValueError("an archive route has no limits of a day, only mb_s")
+        needed = self.policy.tiles_per_shard if isinstance(self.policy, ColouredTiles) else 0
+        if self.limits.tiles_per_day is not None and self.limits.tiles_per_day < needed:
+            raise ValueError("tiles_per_day is below tiles_per_shard: no batch could leave")
+        if self.kind in ("dimse", "stow") and needed > _MOST_DICOM_TILES:
+            raise ValueError(f"tiles_per_shard may be at most {_MOST_DICOM_TILES} in DICOM")
         return self
 
     def _is_inside(self, host: str) -> bool:

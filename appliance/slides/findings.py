@@ -45,6 +45,27 @@ class Region:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Remote:
+    """What a recipient's servers saw of the slide, where a model did not run here."""
+
+    route: str
+    """Name of the route to them."""
+    n_tiles: int
+    """Tiles that were answered."""
+    seen_share: float
+    """Part of all tissue that lies in them, 0 to 1."""
+    low: float | None = None
+    """Lower end of the 95 % interval of `TileResult.share_of_tissue`, where tiles were sampled."""
+    high: float | None = None
+    """Upper end; without both, every tile was asked for."""
+
+    @property
+    def is_sample(self) -> bool:
+        """Whether area and share are estimates from a sample of tiles."""
+        return self.low is not None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TileResult:
     """What one tile classifier saw on the slide, for one of its classes."""
 
@@ -57,7 +78,7 @@ class TileResult:
     threshold: float
     """Probability from which a tile counts."""
     area_mm2: float
-    """Tissue in tiles at or above the threshold."""
+    """Tissue in tiles at or above the threshold; of a sample, what it lets expect of all tissue."""
     share_of_tissue: float
     """Part of the tissue that was judged, 0 to 1."""
     highest: float
@@ -67,6 +88,23 @@ class TileResult:
     for a probability of 0 to 1, 0 where no tile was judged."""
     map_um_px: float
     """Side of a pixel of that map."""
+    remote: Remote | None = None
+    """None for a model that ran here."""
+
+    @property
+    def is_estimate(self) -> bool:
+        """Whether area and share are estimates from a sample of tiles."""
+        return self.remote is not None and self.remote.is_sample
+
+    @property
+    def route(self) -> str | None:
+        """Name of the route to the servers that ran the model; None for here."""
+        return self.remote.route if self.remote else None
+
+    @property
+    def title(self) -> str:
+        """What was seen by which model, and by which route where it did not run here."""
+        return f"{f'{self.route}: ' if self.route else ''}{self.model}: {self.name}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,13 +114,24 @@ class ModelUse:
     name: str
     version: str
     digest: str
-    """sha256 of the model folder, hex."""
+    """sha256 of the model folder, hex; of a model that ran elsewhere, of its `model.toml`."""
     device: str
-    """`cpu` or `gpu`: the one that really ran it."""
+    """`cpu` or `gpu`: the one that really ran it; `remote` where it did not run here."""
     um_px: float
     """Resolution at which the model saw the slide."""
     intended_use: str = ""
     """What its manifest says it is for, and what not."""
+    route: str | None = None
+    """Name of the route to the servers that ran it; None for here."""
+    recipient: str | None = None
+    """Whose servers they are."""
+
+    @property
+    def where(self) -> str:
+        """Say where it ran."""
+        if self.route is None:
+            return f"on {'a GPU' if self.device == 'gpu' else 'the CPU'}"
+        return f"outside this appliance, at {self.recipient} (route {self.route})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -210,6 +259,8 @@ def _model(raw: dict[str, Any]) -> ModelUse:
         device=str(raw["device"]),
         um_px=_positive(raw["um_px"]),
         intended_use=str(raw.get("intended_use", "")),
+        route=_name(raw.get("route")),
+        recipient=_name(raw.get("recipient")),
     )
 
 
@@ -225,7 +276,24 @@ def _tile_result(raw: dict[str, Any]) -> TileResult:
         highest=_amount(raw["highest"]),
         map_file=_plain_name(raw["map_file"]),
         map_um_px=_positive(raw["map_um_px"]),
+        remote=_remote(raw.get("remote")),
     )
+
+
+def _remote(raw: dict[str, Any] | None) -> Remote | None:
+    if raw is None:
+        return None
+    return Remote(
+        route=str(raw["route"]),
+        n_tiles=int(_amount(raw["n_tiles"])),
+        seen_share=_amount(raw["seen_share"]),
+        low=_optional(raw["low"]),
+        high=_optional(raw["high"]),
+    )
+
+
+def _name(raw: str | None) -> str | None:
+    return None if raw is None else str(raw)
 
 
 def _plain_name(raw: str) -> str:

@@ -114,6 +114,17 @@ class Board:
         with self._engine.connect() as connection:
             return connection.scalar(statement)
 
+    def earlier_findings(self, slide_id: str, revision: int) -> str | None:
+        """Name of the findings folder of the newest revision before this one that has one."""
+        chosen = and_(
+            products.c.slide_id == slide_id,
+            products.c.stage == Stage.INFER,
+            products.c.revision < revision,
+        )
+        statement = select(products.c.folder).where(chosen).order_by(products.c.revision.desc())
+        with self._engine.connect() as connection:
+            return connection.scalar(statement.limit(1))
+
     def superseded_report(self, slide_id: str, revision: int) -> tuple[str, str] | None:
         """Slide id and folder of the report that a revision's report takes the place of.
 
@@ -137,10 +148,11 @@ class Board:
         )
         with self._engine.connect() as connection:
             rows = connection.execute(statement).all()
-        return {Stage(row.stage): float(row.committed_at) for row in rows}
+        times = {row.stage: float(row.committed_at) for row in rows}
+        return {stage: times[stage] for stage in Stage if stage in times}
 
-    def named_folders(self, stage: Stage) -> frozenset[str]:
-        """Folders of a stage that the journal names; anything else may be swept."""
+    def named_folders(self, stage: str) -> frozenset[str]:
+        """Folders of a stage, or of the siding, that the journal names; the rest may be swept."""
         with self._engine.connect() as connection:
             found = connection.scalars(select(products.c.folder).where(products.c.stage == stage))
             return frozenset(found)
@@ -150,6 +162,19 @@ class Board:
         with self._engine.connect() as connection:
             found = connection.scalars(select(parcels.c.folder).where(parcels.c.route == route))
             return frozenset(found)
+
+    def named_answers(self, route: str) -> frozenset[str]:
+        """Folders of answers on a route that release has not collected."""
+        chosen = and_(parcels.c.route == route, parcels.c.answers.is_not(None))
+        with self._engine.connect() as connection:
+            found = connection.scalars(select(parcels.c.answers).where(chosen))
+            return frozenset(name for name in found if name)
+
+    def live_parcel_tokens(self, now: float) -> frozenset[str]:
+        """Tokens of parcel leases that have not run out."""
+        statement = select(parcels.c.lease_token).where(parcels.c.lease_until > now)
+        with self._engine.connect() as connection:
+            return frozenset(token for token in connection.scalars(statement) if token)
 
     def live_tokens(self, now: float) -> frozenset[str]:
         """Tokens of slide leases that have not run out."""

@@ -22,7 +22,7 @@ from appliance.errors import (
     LeaseLost,
     RepeatedFailure,
 )
-from appliance.line import ZONES, Claim, Outcome, Stage, State
+from appliance.line import SIDING, ZONES, Claim, Outcome, Stage, State
 from appliance.stores.board import Board
 from appliance.stores.database import READ_ONLY
 from appliance.stores.journal_schema import events, heartbeats, products, slides
@@ -140,6 +140,54 @@ class Journal:
             text = f"A late object arrived: revision {row.revision + 1} begins."
             self._note(connection, actor, slide_id, "late-object", text)
         return int(row.revision) + 1
+
+    def rejoin(self, slide_id: str, *, revision: int, folder: str, note: str) -> bool:
+        """Take a slide that is done back to infer, because answers of model servers came back.
+
+        The images stay those of the revision before; the answers are named beside them.
+
+        Parameters
+        ----------
+        slide_id, revision
+            The slide, as it was when its answers were placed.
+        folder
+            Published folder in `placed/`.
+        note
+            One sentence for the slide's events.
+
+        Returns
+        -------
+        bool
+            False, and nothing changed, when the slide is not done, or has another revision by now.
+        """
+        condition = and_(
+            slides.c.slide_id == slide_id,
+            slides.c.revision == revision,
+            slides.c.stage == Stage.DELIVER,
+            slides.c.state == State.DONE,
+        )
+        values = _AGAIN | _CLEAR | {"stage": Stage.INFER, "progress": 0.0, "lease_until": None}
+        with self._engine.begin() as connection:
+            if not self._update(connection, condition, revision=revision + 1, **values):
+                return False
+            kept = select(products).where(
+                products.c.slide_id == slide_id,
+                products.c.revision == revision,
+                products.c.stage.in_((Stage.ASSEMBLE, Stage.DEIDENTIFY)),
+            )
+            again = [
+                {**row, "revision": revision + 1} for row in connection.execute(kept).mappings()
+            ]
+            placed = {
+                "slide_id": slide_id,
+                "revision": revision + 1,
+                "stage": SIDING,
+                "folder": folder,
+                "committed_at": self._clock(),
+            }
+            connection.execute(insert(products), [*again, placed])
+            self._note(connection, SIDING, slide_id, "rejoined", note)
+        return True
 
     # Workers claim, and commit while their lease lives.
 
@@ -326,6 +374,17 @@ class Journal:
         if row is None:
             raise IncompleteSlide(f"The result of the {stage} stage is missing.")
         return Product(folder=row.folder, committed_at=row.committed_at)
+
+    def placed(self, claim: Claim) -> str | None:
+        """Folder in `placed/` that a claimed revision came back with; None when it did not."""
+        with self._reader.connect() as connection:
+            return connection.scalar(
+                select(products.c.folder).where(
+                    products.c.slide_id == claim.slide_id,
+                    products.c.revision == claim.revision,
+                    products.c.stage == SIDING,
+                )
+            )
 
     def live_tokens(self) -> frozenset[str]:
         """Give the tokens of the leases that have not run out: their folders must not be swept."""

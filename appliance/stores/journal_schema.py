@@ -63,6 +63,7 @@ parcels = Table(
     Column("lease_until", Float),
     Column("created_at", Float, nullable=False),
     Column("updated_at", Float, nullable=False),
+    Column("answers", String(192), index=True),
 )
 
 events = Table(

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, CursorResult, Engine, and_, func, insert, or_, select, update
 
-from appliance.errors import ApplianceError, LeaseLost
+from appliance.errors import ApplianceError, LeaseLost, LimitReached
 from appliance.line import Parcel, ParcelClaim, Stage, State
 from appliance.stores.database import READ_ONLY
 from appliance.stores.journal_schema import events, parcels, slides
@@ -31,6 +31,16 @@ class PendingParcel:
     updated_at: float
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnsweredParcel:
+    """A parcel that answers came back for, which release has not collected."""
+
+    parcel_id: str
+    route: str
+    folder: str
+    """Name below `answers/<route>/`, as the journal says."""
+
+
 class Parcels:
     """Claims of parcels, with the same leases as slides.
 
@@ -50,6 +60,7 @@ class Parcels:
         if connection.scalar(known):
             return
         now = self._clock()
+        later = {} if parcel.not_before is None else error_values(LimitReached(_USED_UP))
         connection.execute(
             insert(parcels).values(
                 parcel_id=parcel.parcel_id,
@@ -60,10 +71,22 @@ class Parcels:
                 state=State.WAITING,
                 attempts=0,
                 retries=0,
+                next_try_at=parcel.not_before,
                 created_at=now,
                 updated_at=now,
+                **later,
             )
         )
+        if parcel.audit:
+            connection.execute(
+                insert(events).values(
+                    at=now,
+                    actor="release",
+                    slide_id=parcel.slide_id,
+                    kind="parcel",
+                    text=parcel.audit,
+                )
+            )
 
     def known(self, parcel_id: str) -> bool:
         """Whether a parcel of this id was handed over before."""
@@ -132,16 +155,31 @@ class Parcels:
             if not self._update(connection, claim, lease_until=self._clock() + self.lease_s):
                 raise LeaseLost("Another deliverer took the parcel over.")
 
-    def delivered(self, claim: ParcelClaim, *, words: str) -> None:
-        """Record that a parcel arrived; the slide is done when all its parcels are."""
+    def delivered(self, claim: ParcelClaim, *, words: str, answers: str | None = None) -> None:
+        """Record that a parcel arrived; the slide is done when all its parcels are.
+
+        `answers` names the published folder in `answers/<route>/` of what came back for it.
+        """
         with self._engine.begin() as connection:
-            clear = {"error": None, "error_code": None, "next_step": None}
-            kept = self._update(connection, claim, state=State.DONE, lease_token=None, **clear)
+            values = {"error": None, "error_code": None, "next_step": None, "answers": answers}
+            kept = self._update(connection, claim, state=State.DONE, lease_token=None, **values)
             if not kept:
                 raise LeaseLost("Another deliverer took the parcel over.")
             self._note(connection, claim, "delivered", words)
             if claim.parcel.slide_id is not None:
                 self.finish_slide(connection, claim.parcel.slide_id)
+
+    def collected(self, answered: AnsweredParcel) -> None:
+        """Record that release needs the answers to a parcel no more."""
+        with self._engine.begin() as connection:
+            connection.execute(
+                update(parcels)
+                .where(
+                    parcels.c.parcel_id == answered.parcel_id,
+                    parcels.c.answers == answered.folder,
+                )
+                .values(answers=None)
+            )
 
     def put_back(self, claim: ParcelClaim, error: ApplianceError, *, after_s: float) -> None:
         """Try a parcel again after a while."""
@@ -181,6 +219,17 @@ class Parcels:
                 )
             if kept:
                 self._note(connection, claim, "delivery-set-aside", str(error))
+
+    def answered(self) -> tuple[AnsweredParcel, ...]:
+        """Give the parcels whose answers wait to be collected, oldest first."""
+        statement = (
+            select(parcels.c.parcel_id, parcels.c.route, parcels.c.answers.label("folder"))
+            .where(parcels.c.answers.is_not(None))
+            .order_by(parcels.c.updated_at)
+        )
+        with self._reader.connect() as connection:
+            rows = connection.execute(statement).mappings().all()
+        return tuple(AnsweredParcel(**row) for row in rows)
 
     def retries(self, claim: ParcelClaim) -> int:
         """How often a parcel was put back."""
@@ -318,6 +367,7 @@ class Parcels:
         )
 
 
+_USED_UP = "The limit of this route for today is used up; it leaves on a later day."
 _ANEW = {
     "state": State.WAITING,
     "attempts": 0,

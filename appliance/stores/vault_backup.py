@@ -27,7 +27,7 @@ _END_BYTES: Final = _LENGTH.size + len(_MAGIC)
 _LONGEST_FACTS_BYTES: Final = 1 << 20
 _CHUNK_BYTES: Final = 1 << 20
 _DAMAGED: Final = "{} is damaged or no backup of a vault; take another one."
-_TABLES: Final = ("identity", "grant", "sampling", "batch", "pooled", "manifest")
+_TABLES: Final = ("identity", "grant", "sampling", "departure", "batch", "pooled", "manifest")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,14 +8,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import Engine, Row, insert, select
+from sqlalchemy import Connection, Engine, Row, Table, insert, select
 from sqlalchemy.exc import DatabaseError
 
 from appliance.errors import ConfigError, ForbiddenAction, IdentityDoubt, TransientError
 from appliance.sealing import CellCipher
 from appliance.storage import Root
 from appliance.stores.database import READ_ONLY, open_engine
-from appliance.stores.vault_cells import EVERY, SEALED_IDENTITY, Cells
+from appliance.stores.vault_cells import EVERY, LEDGER, SEALED_IDENTITY, TALLIED, Cells
+from appliance.stores.vault_rows import tallied
 from appliance.stores.vault_schema import pinned_keys
 
 FILE: Final = "vault.db"
@@ -99,6 +100,31 @@ def check_key_ids(engine: Engine, cipher: CellCipher) -> None:
         raise ConfigError("vault.key is not the key of this vault; restore the keys that belong.")
 
 
+def check_ledger(engine: Engine, cipher: CellCipher) -> None:
+    """See that every row of the ledger is as release wrote it, and that none is missing.
+
+    Rows are also opened when they are used. This finds those that no longer come up: a sample that
+    was put under another patient, say, so that this one's budget looks unused.
+
+    Raises
+    ------
+    ConfigError
+        One is not.
+    """
+    with engine.execution_options(**{READ_ONLY: True}).connect() as connection:
+        try:
+            for table in TALLIED:
+                tallied(connection, table, cipher)
+            for cells in LEDGER:
+                for row in connection.execute(select(cells.table)):
+                    cells.open(cipher, row)
+        except IdentityDoubt as error:
+            raise ConfigError(
+                "The ledger of the vault was altered by somebody else; restore a backup: "
+                "coverslip vault restore FILE"
+            ) from error
+
+
 def rewrite(engine: Engine, cipher: CellCipher, done: Callable[[int], None]) -> None:
     """Encrypt every cell of an earlier key with the present one, few in each commit.
 
@@ -141,11 +167,13 @@ class Check:
     """By table, rows that do not open."""
     sound: bool
     """Whether SQLite finds its file whole."""
+    complete: bool = True
+    """Whether no row of the ledger is missing."""
 
     @property
     def passed(self) -> bool:
         """Whether all is well."""
-        return self.sound and not any(self.closed.values())
+        return self.sound and self.complete and not any(self.closed.values())
 
 
 def check(
@@ -171,9 +199,18 @@ def check(
                 for row in connection.execute(select(cells.table)):
                     rows[cells.table.name] += 1
                     closed[cells.table.name] += not _opens(cells, row, cipher, opens)
+            complete = all(_is_complete(connection, table, cipher) for table in TALLIED)
         except DatabaseError:
-            sound = False
-    return Check(rows=dict(rows), closed=dict(closed), sound=sound)
+            sound = complete = False
+    return Check(rows=dict(rows), closed=dict(closed), sound=sound, complete=complete)
+
+
+def _is_complete(connection: Connection, table: Table, cipher: CellCipher) -> bool:
+    try:
+        tallied(connection, table, cipher)
+    except IdentityDoubt:
+        return False
+    return True
 
 
 def _opens(

@@ -14,6 +14,7 @@ from appliance.stores.database import open_engine
 from appliance.stores.deposits import Deposits, DepositState, DepositStatus
 from dicom_node.deliver.archiving import Archiver, Note, Send
 from dicom_node.deliver.daemon import confirming
+from dicom_node.deliver.pace import Pace
 from dicom_node.receive.places import open_spool, receipts_url
 from dicom_node.routes import stow
 from dicom_node.send.association import Endpoint
@@ -86,6 +87,7 @@ def run(settings: Settings, route: Route) -> int:
             send=send_of(route),
             confirmer=confirmer,
             note=note,
+            pace=Pace(route.limits.mb_s),
         )
         return Daemon(
             name=name,

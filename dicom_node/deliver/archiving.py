@@ -10,7 +10,7 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -28,6 +28,7 @@ from appliance.stores.deposits import Deposit, DepositClaim, Deposits, DepositSt
 from appliance.stores.journal import MAX_ATTEMPTS
 from appliance.worker import LONGEST_RETRY_S, renewing, retry_after_s
 from dicom_node.deliver.daemon import MAXIMUM_STUMBLES
+from dicom_node.deliver.pace import Pace
 from dicom_node.send.confirmation import COMMITTED, Confirmer
 from dicom_node.send.confirmed_sending import (
     CLASS_INSTANCE_CONFLICT,
@@ -69,6 +70,8 @@ class Archiver:
         None where the route does not ask for storage commitment.
     note
         For what the technician should read.
+    pace
+        How fast the route may send.
     clock
         Seconds since the epoch.
     wait_s
@@ -81,6 +84,7 @@ class Archiver:
     send: Send
     confirmer: Confirmer | None = None
     note: Note = lambda _kind, text, _slide: log.info("%s", text)
+    pace: Pace = field(default_factory=Pace)
     clock: Callable[[], float] = time.time
     wait_s: Callable[[int], float] = retry_after_s
     _seen: int = 0
@@ -89,7 +93,7 @@ class Archiver:
 
     def forward(self) -> bool:
         """Send one object; False when none waits, or the peer is away."""
-        if self.clock() < self._rest_until:
+        if self.clock() < self._rest_until or not self.pace.is_free():
             return False
         self._enqueue()
         claim = self.deposits.claim(self.route, DepositState.WAITING, limit=1)
@@ -155,6 +159,7 @@ class Archiver:
         if found is not Content.SOUND:
             raise InvalidInstance(f"An object in the spool is {found}; it was not forwarded.")
         self.send([outgoing(path)])
+        self.pace.spend(one.stored.receipt.size_bytes)
 
     def _record(self, claim: DepositClaim, answers: Mapping[str, int]) -> None:
         """Sort objects by what the peer said about them."""

@@ -4,11 +4,11 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Protocol
 
-from appliance.daemon import Daemon, open_journal
+from appliance.daemon import Daemon, Step, open_journal
 from appliance.errors import (
     ConfigError,
     DeliveryRefused,
@@ -25,9 +25,13 @@ from appliance.stores.journal import MAX_ATTEMPTS, Journal
 from appliance.trust import read_retired, read_sign_publics
 from appliance.worker import LONGEST_RETRY_S, renewing, retry_after_s
 from dicom_node.deliver.actions import delivery_actions
+from dicom_node.deliver.pace import Pace
+from dicom_node.deliver.returned import Returned, sweeping
 from dicom_node.routes import stow
+from dicom_node.routes.delivery import Delivery
 from dicom_node.routes.dicom import DicomRoute
 from dicom_node.routes.folder import FolderRoute
+from dicom_node.routes.object_store import object_store_route
 from dicom_node.send.association import Endpoint
 from dicom_node.send.client_tls import client_context
 from dicom_node.send.confirmation import Confirmer
@@ -43,8 +47,8 @@ MAXIMUM_STUMBLES: Final = 12
 class Carrier(Protocol):
     """A way to a recipient."""
 
-    def deliver(self, parcel: VerifiedParcel, *, again: bool) -> str:
-        """Send a parcel; give one sentence on what was done.
+    def deliver(self, parcel: VerifiedParcel, *, again: bool) -> Delivery:
+        """Send a parcel; say what was done, and what came back.
 
         `again` says that it may have been sent before, by this process or by another.
         """
@@ -69,6 +73,10 @@ class Deliverer:
         `outbox/<route>/`.
     open_parcel
         Checks a parcel against the route and release's signature, and hands over what was checked.
+    returned
+        Where what came back is published; None on a route that nothing comes back on.
+    pace
+        How fast the route may send.
     wait_s
         How long to wait after so many tries.
     """
@@ -78,18 +86,21 @@ class Deliverer:
     outbox: Path
     open_parcel: OpenParcel
     carrier: Carrier
+    returned: Returned | None = None
+    pace: Pace = field(default_factory=Pace)
     clock: Callable[[], float] = time.time
     wait_s: Callable[[int], float] = retry_after_s
 
     def step(self) -> bool:
-        """Deliver one parcel; False when none waits."""
-        claim = self.journal.parcels.claim(self.route.name)
+        """Deliver one parcel; False when none waits, or none may be sent yet."""
+        claim = self.journal.parcels.claim(self.route.name) if self.pace.is_free() else None
         if claim is None:
             return False
         try:
             with renewing(self.journal.parcels.renew, claim, self.journal.parcels.lease_s):
-                words = self._deliver(claim)
-            self.journal.parcels.delivered(claim, words=words)
+                delivery = self._deliver(claim)
+                answers = self._publish(claim, delivery)
+            self.journal.parcels.delivered(claim, words=delivery.words, answers=answers)
         except LeaseLost:
             log.warning("the lease of a parcel was lost; another deliverer has it")
         except ConfigError as error:  # stops the daemon, and is not held against the parcel
@@ -100,8 +111,15 @@ class Deliverer:
         except RejectedError as error:
             self._set_aside(claim, error)
         else:
-            log.info("%s", words)
+            log.info("%s", delivery.words)
+            if self.returned is not None:
+                self.returned.forget(claim.parcel.parcel_id)
         return True
+
+    def _publish(self, claim: ParcelClaim, delivery: Delivery) -> str | None:
+        if self.returned is None or delivery.answers is None:
+            return None
+        return self.returned.publish(claim, delivery.answers)
 
     def _put_back(self, claim: ParcelClaim, error: TransientError) -> None:
         retries = self.journal.parcels.retries(claim)
@@ -117,7 +135,7 @@ class Deliverer:
         self.journal.parcels.set_aside(claim, error)
         log.warning("a parcel was set aside: %s", error)
 
-    def _deliver(self, claim: ParcelClaim) -> str:
+    def _deliver(self, claim: ParcelClaim) -> Delivery:
         if claim.attempts > MAX_ATTEMPTS:
             raise RepeatedFailure(f"Delivery stopped {MAX_ATTEMPTS} times over this parcel.")
         name = claim.parcel.folder
@@ -127,11 +145,25 @@ class Deliverer:
             if parcel.manifest.parcel_id != claim.parcel.parcel_id:
                 raise DeliveryRefused("The folder holds another parcel than the journal says.")
             again = claim.attempts > 1 or self.journal.parcels.retries(claim) > 0
-            return self.carrier.deliver(parcel, again=again)
+            delivery = self.carrier.deliver(parcel, again=again)
+            stored_bytes = sum(file.size_bytes for file in parcel.manifest.files)
+            self.pace.spend(delivery.sent_bytes or stored_bytes)
+            return delivery
 
 
-def carrier_of(route: Route, confirmer: Confirmer | None = None) -> Carrier:
+def carrier_of(
+    route: Route, confirmer: Confirmer | None = None, returned: Returned | None = None
+) -> Carrier:
     """Give the carrier that a route's settings ask for.
+
+    Parameters
+    ----------
+    route
+        From the settings.
+    confirmer
+        Asks the PACS for its commitment.
+    returned
+        Where model servers' answers go; such a route needs it.
 
     Raises
     ------
@@ -140,6 +172,8 @@ def carrier_of(route: Route, confirmer: Confirmer | None = None) -> Carrier:
     """
     if route.kind == "folder" and route.folder is not None:
         return FolderRoute(folder=route.folder)
+    if route.kind == "object_store" and route.store is not None:
+        return object_store_route(route.store)
     if route.kind == "dimse" and route.peer is not None:
         endpoint = Endpoint.of(route.peer)
         if endpoint.tls is not None:
@@ -155,7 +189,11 @@ def carrier_of(route: Route, confirmer: Confirmer | None = None) -> Carrier:
         return DicomRoute(
             name=web.host, send=lambda files: stow.store(files, web), confirmer=confirmer
         )
-    raise ConfigError(f"The route {route.name} says neither peer nor web nor folder.")
+    if route.kind == "model_servers" and returned is not None:
+        from dicom_node.routes.model_servers import ModelServersRoute
+
+        return ModelServersRoute(route, folder=returned.folder)
+    raise ConfigError(f"The route {route.name} says no way to its recipient.")
 
 
 @contextmanager
@@ -197,20 +235,34 @@ def opener(route: Route, keys: Keys) -> OpenParcel:
 
 def run(settings: Settings, route: Route) -> int:
     """Run the deliver daemon of a route for signed parcels; give the exit code."""
-    journal = open_journal(settings)
+    journal, root = open_journal(settings), Root(settings.storage.root)
+    returned = Returned(folder=root.answers(route.name)) if route.servers else None
     with confirming(route) as confirmer:
         deliverer = Deliverer(
             journal=journal,
             route=route,
-            outbox=Root(settings.storage.root).outbox(route.name),
+            outbox=root.outbox(route.name),
             open_parcel=opener(route, settings.keys),
-            carrier=carrier_of(route, confirmer),
+            carrier=carrier_of(route, confirmer, returned),
+            returned=returned,
+            pace=Pace(route.limits.mb_s),
         )
+        steps: list[Step] = [deliverer.step] * parcels_at_once(route)
+        if returned is not None:
+            steps.append(sweeping(returned, journal, route.name))
         return Daemon(
             name=f"deliver@{route.name}",
             settings=settings,
             journal=journal,
-            steps=[deliverer.step],
+            steps=steps,
             commands=delivery_actions(journal, route.name),
             words=f"{route.kind} route to {route.recipient}",
         ).run()
+
+
+def parcels_at_once(route: Route) -> int:
+    """How many parcels are under way: one a model server, and one more while one comes to its end.
+
+    A parcel has fewer batches than all servers together take.
+    """
+    return 1 + len(route.servers)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from appliance.manifest import VerifiedParcel
+from dicom_node.routes.delivery import Delivery
 from dicom_node.routes.parcel_files import outgoing_files
 from dicom_node.send.confirmation import Confirmer
 from dicom_node.send.confirmed_sending import send_until_confirmed
@@ -31,8 +32,8 @@ class DicomRoute:
     send: Callable[[Sequence[Outgoing]], None]
     confirmer: Confirmer | None = None
 
-    def deliver(self, parcel: VerifiedParcel, *, again: bool) -> str:
-        """Send a parcel; give one sentence on what was done.
+    def deliver(self, parcel: VerifiedParcel, *, again: bool) -> Delivery:
+        """Send a parcel.
 
         Raises
         ------
@@ -44,6 +45,7 @@ class DicomRoute:
         files = outgoing_files(parcel)
         if self.confirmer is None:
             self.send(files)
-            return f"Stored at {self.name}: objects {len(files)}."
+            return Delivery(words=f"Stored at {self.name}: objects {len(files)}.")
         send_until_confirmed(files, self.confirmer, self.send, again=again)
-        return f"Stored at {self.name} and confirmed by it: objects {len(files)}."
+        words = f"Stored at {self.name} and confirmed by it: objects {len(files)}."
+        return Delivery(words=words)

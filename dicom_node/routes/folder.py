@@ -11,6 +11,7 @@ from typing import IO, Final
 from appliance.errors import DeliveryRefused, PeerUnavailable
 from appliance.manifest import VerifiedParcel
 from appliance.storage import fsync_folder
+from dicom_node.routes.delivery import Delivery
 
 _CHUNK_BYTES: Final = 1 << 20
 
@@ -25,8 +26,8 @@ class FolderRoute:
 
     folder: Path
 
-    def deliver(self, parcel: VerifiedParcel, *, again: bool) -> str:  # noqa: ARG002  no matter
-        """Write a parcel; give one sentence on what was done.
+    def deliver(self, parcel: VerifiedParcel, *, again: bool) -> Delivery:  # noqa: ARG002  no matter
+        """Write a parcel.
 
         Raises
         ------
@@ -41,7 +42,7 @@ class FolderRoute:
             fsync_folder(self.folder)
         except OSError as error:
             raise PeerUnavailable("The folder of the route cannot be written now.") from error
-        return f"Written to the folder of the route: files {len(parcel.files)}."
+        return Delivery(words=f"Written to the folder of the route: files {len(parcel.files)}.")
 
     def _put(self, name: str, content: IO[bytes]) -> None:
         target = self.folder / name

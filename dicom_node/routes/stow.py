@@ -10,9 +10,10 @@ from typing import IO, Final
 
 import httpx
 
-from appliance.errors import ConfigError, DeliveryRefused, PeerUnavailable
+from appliance.errors import DeliveryRefused, PeerUnavailable
 from appliance.settings import Web
 from dicom_node.quiet import silence_libraries
+from dicom_node.send.bearer import bearer
 from dicom_node.send.client_tls import ClientContext, client_context
 from dicom_node.send.presence import keys_of
 from dicom_node.send.sender import Outgoing, Progress
@@ -244,7 +245,7 @@ def _service(web: Web) -> Iterator[_Service]:
         verify=secured or False,  # False: in clear text there is nothing to check
         timeout=_TIMEOUTS,
         trust_env=False,  # no proxy, no password that the settings do not name
-        headers=_token(web.token_file),
+        headers=_headers(web.token_file),
     ) as client:
         yield _Service(
             client=client,
@@ -254,17 +255,11 @@ def _service(web: Web) -> Iterator[_Service]:
         )
 
 
-def _token(path: Path | None) -> dict[str, str]:
+def _headers(token_file: Path | None) -> dict[str, str]:
     headers = {"Accept-Encoding": "identity", "User-Agent": "coverslip"}
-    if path is None:
-        return headers
-    try:
-        token = path.read_text(encoding="ascii").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"web.token_file: {path} cannot be read.") from error
-    if not token or not token.isprintable() or " " in token:
-        raise ConfigError(f"web.token_file: {path} does not hold one token in one line.")
-    return headers | {"Authorization": f"Bearer {token}"}
+    if token_file is not None:
+        headers["Authorization"] = bearer(token_file, setting="web.token_file")
+    return headers
 
 
 @contextmanager

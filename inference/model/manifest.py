@@ -29,10 +29,13 @@ __all__ = [
     "Model",
     "ModelClass",
     "digest_of",
+    "load_manifest",
     "load_model",
     "model_of",
 ]
 
+_MANIFEST = "model.toml"
+_FILES = ("model.onnx", _MANIFEST)
 _DIGEST_TEXT = 16
 """How many hex digits of a digest a sentence shows."""
 
@@ -59,8 +62,9 @@ class Model:
     trained_on: str
     accuracy: tuple[Accuracy, ...]
     digest: str
-    """sha256 over both files, hex; see `digest_of`."""
+    """sha256 over both files, hex; see `digest_of`. Of a model that runs elsewhere, of the one."""
     onnx: bytes
+    """Empty for a model that runs elsewhere."""
     modalities: tuple[str, ...] = ("SM",)
     """Modality (0008,0060) of the slides it may see."""
     stains: tuple[Concept, ...] = ()
@@ -89,7 +93,7 @@ def digest_of(folder: Path) -> str:
     ModelError
         One of the two files cannot be read.
     """
-    onnx, manifest = _read(folder)
+    onnx, manifest = _read(folder, *_FILES)
     return _digest(onnx, manifest)
 
 
@@ -109,32 +113,60 @@ def load_model(folder: Path, *, digest: str | None = None) -> Model:
         A file is missing, the digest differs, the manifest is incomplete or wrong, or the ONNX
         file needs external data or custom operators.
     """
-    onnx, manifest = _read(folder)
-    found = _digest(onnx, manifest)
-    if digest is not None and digest.lower() != found:
-        raise ModelError(
-            f"The model in {folder.name} is not the one the settings name: its digest begins with "
-            f"{found[:_DIGEST_TEXT]}, the settings say {digest[:_DIGEST_TEXT]}."
-        )
+    onnx, manifest = _read(folder, *_FILES)
+    if digest is not None:
+        _check_digest(folder, _digest(onnx, manifest), digest)
     return model_of(folder, onnx, manifest)
+
+
+def load_manifest(folder: Path, *, digest: str) -> Model:
+    """Read and check the `model.toml` of a model that runs elsewhere.
+
+    Parameters
+    ----------
+    folder
+        Folder with `model.toml`; a `model.onnx` beside it is not looked at.
+    digest
+        Hex sha256 of `model.toml` that the settings pin.
+
+    Raises
+    ------
+    ModelError
+        The file is missing, the digest differs, or it is incomplete or wrong.
+    """
+    (manifest,) = _read(folder, _MANIFEST)
+    found = hashlib.sha256(manifest).hexdigest()
+    _check_digest(folder, found, digest)
+    return _model(folder, _parsed(folder, manifest), onnx=b"", digest=found)
 
 
 def model_of(folder: Path, onnx: bytes, manifest: bytes) -> Model:
     """Check the content of the two files of a folder; raises ModelError as `load_model` does."""
     check_onnx(onnx)
+    return _model(folder, _parsed(folder, manifest), onnx=onnx, digest=_digest(onnx, manifest))
+
+
+def _read(folder: Path, *names: str) -> tuple[bytes, ...]:
+    try:
+        return tuple((folder / name).read_bytes() for name in names)
+    except OSError as error:
+        raise ModelError(f"The model folder {folder.name} lacks a file.") from error
+
+
+def _check_digest(folder: Path, found: str, pinned: str) -> None:
+    if pinned.lower() != found:
+        raise ModelError(
+            f"The model in {folder.name} is not the one the settings name: its digest begins with "
+            f"{found[:_DIGEST_TEXT]}, the settings say {pinned[:_DIGEST_TEXT]}."
+        )
+
+
+def _parsed(folder: Path, manifest: bytes) -> Manifest:
     try:
         raw = tomllib.loads(manifest.decode())
     except ValueError as error:
         raise ModelError(f"model.toml of the model in {folder.name} is not valid TOML.") from error
-    says, digest = read_manifest(raw, where=folder.name), _digest(onnx, manifest)
-    return _model(folder, says, onnx=onnx, digest=digest)
-
-
-def _read(folder: Path) -> tuple[bytes, bytes]:
-    try:
-        return (folder / "model.onnx").read_bytes(), (folder / "model.toml").read_bytes()
-    except OSError as error:
-        raise ModelError(f"The model folder {folder.name} lacks a file.") from error
+    return read_manifest(raw, where=folder.name)
 
 
 def _digest(onnx: bytes, manifest: bytes) -> str:

@@ -12,7 +12,7 @@ from pydicom.dataset import Dataset, FileDataset
 from appliance.slides.findings import Findings
 
 _TOLERANCE = 1.05
-"""As `inference.running.sampling`: a level this much coarser than asked for is as good."""
+"""As `appliance.slides.sampling`: a level this much coarser than asked for is as good."""
 _UM_PER_MM = 1000.0
 """Also the unit of Z Offset in Slide Coordinate System, where X and Y are millimetres."""
 _SLICE_MM = 0.001

@@ -17,8 +17,10 @@ _LONGEST = 64
 
 def segmenting(findings: Findings) -> tuple[ModelUse, ...]:
     """Give those that made the verdict: tissue first, artifacts last, no tile classifiers."""
-    classifying = {result.model for result in findings.tile_results}
-    return tuple(model for model in findings.models if model.name not in classifying)
+    classifying = {result.model for result in findings.tile_results if result.route is None}
+    return tuple(
+        model for model in findings.models if model.route is None and model.name not in classifying
+    )
 
 
 def tissue_model(findings: Findings) -> ModelUse:
@@ -38,7 +40,8 @@ def model_of(kind: SlideClass, findings: Findings) -> ModelUse:
 
 def classifier(result: TileResult, findings: Findings) -> ModelUse:
     """Give the tile classifier of a result."""
-    named = [model for model in findings.models if model.name == result.model]
+    wanted = (result.model, result.route)
+    named = [model for model in findings.models if (model.name, model.route) == wanted]
     return named[-1] if named else artifact_model(findings)
 
 
@@ -50,7 +53,26 @@ def is_demonstration(model: ModelUse) -> bool:
 def title_of(result: TileResult, findings: Findings) -> str:
     """Name what a classifier saw; a demonstration says so wherever it is listed."""
     label = " (demonstration)" if is_demonstration(classifier(result, findings)) else ""
-    return f"{result.model}: {result.name}"[: _LONGEST - len(label)] + label
+    return result.title[: _LONGEST - len(label)] + label
+
+
+def remote_words(result: TileResult, findings: Findings) -> str:
+    """Say in a sentence or two what part of the slide a remote model saw, and how sure that is.
+
+    Empty for a model that ran here.
+    """
+    remote = result.remote
+    if remote is None:
+        return ""
+    ran = f"The model ran {classifier(result, findings).where}."
+    seen = f"{remote.n_tiles} tiles with {100 * remote.seen_share:.1f} % of the tissue"
+    if remote.low is None or remote.high is None:
+        return f"{ran} It saw {seen}."
+    between = f"{100 * remote.low:.1f} to {100 * remote.high:.1f} %"
+    return (
+        f"{ran} Area and share are estimates from a sample: {seen}. The share lies between "
+        f"{between} with 95 % confidence, as far as the chance in sampling goes."
+    )
 
 
 def identification(model: ModelUse) -> hd.AlgorithmIdentificationSequence:
@@ -69,7 +91,12 @@ def algorithm(model: ModelUse, *parameters: str) -> sr.AlgorithmIdentification:
     return sr.AlgorithmIdentification(
         name=model.name,
         version=model.version,
-        parameters=[f"digest=sha256:{model.digest}", f"um_px={model.um_px:g}", *parameters],
+        parameters=[
+            f"{'digest' if model.route is None else 'manifest'}=sha256:{model.digest}",
+            f"um_px={model.um_px:g}",
+            *([f"route={model.route}", f"recipient={model.recipient}"] if model.route else []),
+            *parameters,
+        ],
         family=codes.ARTIFICIAL_INTELLIGENCE,
         manufacturer=_maker(model),
     )
@@ -77,4 +104,5 @@ def algorithm(model: ModelUse, *parameters: str) -> sr.AlgorithmIdentification:
 
 def _maker(model: ModelUse) -> str | None:
     """Name the maker of the models that come with the appliance; of others we know none."""
-    return MANUFACTURER if model.name.startswith(_OURS) else None
+    ours = model.route is None and model.name.startswith(_OURS)
+    return MANUFACTURER if ours else None

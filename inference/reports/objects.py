@@ -1,25 +1,28 @@
 """All that the report stage writes of one slide, as bytes by file name."""
 
 import hashlib
+import json
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
-from pydicom.dataset import Dataset
+from pydicom.dataset import Dataset, FileDataset
 
 from appliance.errors import RejectedError
 from appliance.settings import Report, VerdictRules
 from appliance.slides.classes import ClassMap
 from appliance.slides.findings import FOCUS_MAP_PNG, Findings
 from appliance.slides.reader import SlideReader
-from inference.reports.ann import annotations
+from inference.reports.ann import Annotated, annotations
 from inference.reports.encapsulated import encapsulated
 from inference.reports.focus import read_focus
-from inference.reports.heat_map import heat_map
+from inference.reports.heat_map import HeatMap, heat_map
+from inference.reports.models_used import segmenting
 from inference.reports.naming import Naming
 from inference.reports.one_pager import TITLE, one_pager
 from inference.reports.outside_sr import outside_sr
 from inference.reports.picture import framed, overlaid, view
-from inference.reports.seg import segmentation
+from inference.reports.seg import Segmented, segmentation
 from inference.reports.source_header import completed
 from inference.reports.sr import report
 from inference.reports.sr_groups import Groups
@@ -75,20 +78,13 @@ def written(
     )
     naming = _naming(findings, contents, predecessors)
     progress(0.1, "writing the segmentation")
-    made = {
-        SEG_DCM: segmentation(class_map, findings, headers, naming, encoding=settings.segmentation),
-        ANN_DCM: annotations(findings, headers, naming) if settings.annotations else None,
-        HEAT_MAP_DCM: heat_map(findings, headers, naming, folder=folder, encoding=settings.heat_map)
-        if settings.heat_map != "none"
-        else None,
-    }
-    present = {name: one for name, one in made.items() if one is not None}
+    shown = _shown(findings, class_map, headers, naming, folder=folder, settings=settings)
     progress(0.4, "writing the report")
     groups = Groups(findings=findings, headers=headers, naming=naming, rules=rules, focus=focus)
-    evidence = [one.dataset for one in present.values()]
-    files = {name: one.content for name, one in present.items()}
+    evidence = [one.dataset for one in shown.values()]
+    files = {name: one.content for name, one in shown.items()}
     files[SR_DCM] = report(groups, evidence=evidence, predecessors=predecessors)
-    files[OUTSIDE_SR_DCM] = outside_sr(findings, naming)
+    files[OUTSIDE_SR_DCM] = outside_sr(findings, outside_naming(findings))
     progress(0.6, "drawing the slide")
     tissue = overlaid(view(reader), class_map)
     files[PICTURE_PNG] = framed(tissue, findings)
@@ -97,6 +93,42 @@ def written(
         title = f"{TITLE}: {findings.verdict.value}"
         files[ONE_PAGER_DCM] = encapsulated(pdf, headers, naming, title=title)
     return files
+
+
+def _shown(
+    findings: Findings,
+    class_map: ClassMap,
+    headers: Sequence[FileDataset],
+    naming: Naming,
+    *,
+    folder: Path,
+    settings: Report,
+) -> dict[str, Segmented | Annotated | HeatMap]:
+    """Make the objects that lie over the slide, those that the settings want, by file name."""
+    made = {
+        SEG_DCM: segmentation(class_map, findings, headers, naming, encoding=settings.segmentation),
+        ANN_DCM: annotations(findings, headers, naming) if settings.annotations else None,
+        HEAT_MAP_DCM: heat_map(findings, headers, naming, folder=folder, encoding=settings.heat_map)
+        if settings.heat_map != "none"
+        else None,
+    }
+    return {name: one for name, one in made.items() if one is not None}
+
+
+def outside_naming(findings: Findings) -> Naming:
+    """Name the report for outside after what it says, and nothing else.
+
+    What remote models say later makes a new revision; a recipient who is told nothing of that gets
+    the same object once more, byte by byte.
+    """
+    said = (
+        findings.verdict,
+        findings.tissue_area_mm2,
+        [asdict(area) for area in findings.artifacts],
+        [asdict(model) for model in segmenting(findings)],
+    )
+    digest = hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+    return Naming(slide_id=findings.slide_id, revision=0, sources=(digest,))
 
 
 def _naming(

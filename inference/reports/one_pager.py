@@ -20,11 +20,16 @@ from reportlab.pdfgen.canvas import Canvas
 from appliance.line import Verdict
 from appliance.settings import VerdictRules
 from appliance.slides.classes import ARTIFACTS, SlideClass
-from appliance.slides.findings import Findings
+from appliance.slides.findings import Findings, TileResult
 from appliance.slides.sources import Pixels
 from inference import CODE_VERSION
 from inference.reports.focus import Focus
-from inference.reports.models_used import DEMONSTRATION, classifier, is_demonstration
+from inference.reports.models_used import (
+    DEMONSTRATION,
+    classifier,
+    is_demonstration,
+    remote_words,
+)
 from inference.reports.sr_groups import limits_in_words
 
 TITLE: Final = "Slide quality"
@@ -120,7 +125,7 @@ def rows(findings: Findings) -> list[Row]:
     classes = [
         Row(
             kind=None,
-            words=result.code[2] + " *" * is_demonstration(classifier(result, findings)),
+            words=_class_words(result, findings),
             area_mm2=result.area_mm2,
             share=result.share_of_tissue,
         )
@@ -129,18 +134,25 @@ def rows(findings: Findings) -> list[Row]:
     return [tissue, *artifacts, *classes]
 
 
+def _class_words(result: TileResult, findings: Findings) -> str:
+    estimate = " (estimate)" if result.is_estimate else ""
+    return result.code[2] + estimate + " *" * is_demonstration(classifier(result, findings))
+
+
 def _notes(findings: Findings, rules: VerdictRules, focus: Focus | None) -> Iterator[str]:
     """Give what stands in small, the most needed first: the last ones may not fit."""
     if any(is_demonstration(classifier(result, findings)) for result in findings.tile_results):
         yield f"* {DEMONSTRATION}"
+    for result in findings.tile_results:
+        if result.remote is not None:
+            yield f"{result.code[2]}: {remote_words(result, findings)}"
     yield from findings.warnings
     if focus is not None:
         yield f"{100 * focus.share_blurred:.1f} % of the tissue measures as blurred."
     yield limits_in_words(rules)
     for model in findings.models:
-        device = "a GPU" if model.device == "gpu" else "the CPU"
         yield (
-            f"Model {model.name} {model.version} at {model.um_px:g} µm/px on {device}, "
+            f"Model {model.name} {model.version} at {model.um_px:g} µm/px {model.where}, "
             f"sha256 {model.digest[:16]}"
         )
 

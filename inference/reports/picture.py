@@ -15,8 +15,8 @@ from appliance.line import Verdict
 from appliance.slides.classes import ARTIFACTS, ClassMap, SlideClass
 from appliance.slides.findings import SLIDE_AREA, Findings
 from appliance.slides.reader import SlideReader
+from appliance.slides.sampling import Sampler
 from appliance.slides.sources import Pixels
-from inference.running.sampling import Sampler
 
 LONGEST_PX = 1200
 SHORTEST_PX = 480
@@ -113,19 +113,25 @@ _LEGEND_COLUMN_PX = 250
 _SWATCH_PX = 16
 
 
-def _legend(findings: Findings) -> list[tuple[SlideClass, str]]:
-    """Tissue and each artifact that was found, with its figure."""
-    entries = [(SlideClass.TISSUE, f"tissue {findings.tissue_area_mm2:.1f} mm²")]
+def _legend(findings: Findings) -> list[tuple[SlideClass | None, str]]:
+    """Tissue, each artifact that was found, and what remote models say, with their figures."""
+    entries: list[tuple[SlideClass | None, str]] = [
+        (SlideClass.TISSUE, f"tissue {findings.tissue_area_mm2:.1f} mm²")
+    ]
     for kind in ARTIFACTS:
         area = findings.artifact(kind)
         if area.area_mm2 > 0:
             entries.append((kind, f"{kind.look.words} {100 * area.share_of_tissue:.1f} %"))
+    for result in findings.tile_results:
+        if result.remote is not None:
+            about = "about " if result.is_estimate else ""
+            entries.append((None, f"{result.name} {about}{100 * result.share_of_tissue:.1f} %"))
     return entries
 
 
 def _draw_legend(
     draw: ImageDraw.ImageDraw,
-    legend: Sequence[tuple[SlideClass, str]],
+    legend: Sequence[tuple[SlideClass | None, str]],
     *,
     top: int,
     per_line: int,
@@ -134,7 +140,8 @@ def _draw_legend(
         row, column = divmod(number, per_line)
         left, upper = _RIM_PX + column * _LEGEND_COLUMN_PX, top + row * _LINE_PX
         box = (left, upper + 4, left + _SWATCH_PX, upper + 4 + _SWATCH_PX)
-        draw.rectangle(box, fill=kind.look.rgb, outline=_INK)
+        if kind is not None:
+            draw.rectangle(box, fill=kind.look.rgb, outline=_INK)
         _draw_words(draw, (left + _SWATCH_PX + 8, upper), words)
 
 

@@ -74,7 +74,7 @@ def _context(base: Dataset, findings: Findings, naming: Naming) -> sr.Observatio
         uid=naming.uid("device"),
         name="Coverslip",
         manufacturer_name=MANUFACTURER,
-        model_name=f"{MODEL_NAME} on {' and '.join(sorted({m.device for m in findings.models}))}",
+        model_name=f"{MODEL_NAME} on {_devices(findings)}",
         serial_number=SERIAL_NUMBER,
     )
     return sr.ObservationContext(
@@ -83,6 +83,11 @@ def _context(base: Dataset, findings: Findings, naming: Naming) -> sr.Observatio
         ),
         subject_context=_subject(base),
     )
+
+
+def _devices(findings: Findings) -> str:
+    """Name the devices of this appliance that models ran on."""
+    return " and ".join(sorted({model.device for model in findings.models if not model.route}))
 
 
 def _subject(base: Dataset) -> sr.SubjectContext | None:

@@ -19,6 +19,7 @@ from inference.reports.models_used import (
     artifact_model,
     classifier,
     is_demonstration,
+    remote_words,
     tissue_model,
     title_of,
 )
@@ -93,8 +94,7 @@ class Groups:
             algorithm_id=algorithm(model, f"threshold={result.threshold:g}"),
             source_images=[self._seen(model)],
             measurements=[
-                _area(result.area_mm2),
-                _share(result.share_of_tissue),
+                *measured(result, self.findings.tissue_area_mm2),
                 sr.Measurement(
                     codes.PROBABILITY,
                     round(result.highest, 4),
@@ -103,6 +103,8 @@ class Groups:
                 ),
             ],
         )
+        if result.remote is not None:
+            _comment(group, remote_words(result, self.findings))
         if is_demonstration(model):
             _comment(group, DEMONSTRATION)
         return group
@@ -154,6 +156,7 @@ def limits(rules: VerdictRules) -> list[str]:
         *(f"rescan.{name}={share:g}" for name, share in sorted(rules.rescan.items())),
         *(f"review.{name}={share:g}" for name, share in sorted(rules.review.items())),
         f"minimum_tissue_mm2={rules.minimum_tissue_mm2:g}",
+        f"unlikeness={rules.unlikeness:g}",
     ]
 
 
@@ -166,7 +169,8 @@ def limits_in_words(rules: VerdictRules) -> str:
         if named
     ]
     least = f"rescan below {rules.minimum_tissue_mm2:g} mm2 of tissue"
-    return f"Limits, as share of the tissue: {'; '.join([*parts, least])}."
+    unlike = f"review from an unlikeness of {rules.unlikeness:g}"
+    return f"Limits, as share of the tissue: {'; '.join([*parts, least, unlike])}."
 
 
 def readable(sentence: str) -> str:
@@ -178,6 +182,51 @@ def _comment(group: WholeSlide, sentence: str) -> None:
     group[0].ContentSequence.append(
         sr.TextContentItem(codes.COMMENT, readable(sentence), sr.RelationshipTypeValues.CONTAINS)
     )
+
+
+def measured(result: TileResult, tissue_mm2: float) -> list[sr.Measurement]:
+    """Give area and share of a tile classifier's class, and what part of the tissue was seen.
+
+    Estimates are marked as such (PS3.16 TID 300, Derivation) with their interval as measurement
+    uncertainty (TID 310), in the units of the measurement.
+
+    Parameters
+    ----------
+    result
+        Of one class.
+    tissue_mm2
+        All tissue of the slide: an estimate of area is that of the share times this.
+    """
+    remote = result.remote
+    if remote is None:
+        return [_area(result.area_mm2), _share(result.share_of_tissue)]
+    seen = sr.Measurement(codes.SHARE_SEEN, round(100 * remote.seen_share, 4), codes.PERCENT)
+    if remote.low is None or remote.high is None:
+        return [_area(result.area_mm2), _share(result.share_of_tissue), seen]
+    low, share, high = remote.low, result.share_of_tissue, remote.high
+    around = (share - low, high - share)
+    return [
+        _estimate(codes.AREA, result.area_mm2, codes.SQUARE_MILLIMETRE, around, scale=tissue_mm2),
+        _estimate(codes.SHARE_OF_TISSUE, 100 * share, codes.PERCENT, around, scale=100),
+        seen,
+    ]
+
+
+def _estimate(
+    name: Code, value: float, unit: Code, around: tuple[float, float], *, scale: float
+) -> sr.Measurement:
+    estimate = sr.Measurement(name, round(value, 4), unit, derivation=codes.ESTIMATED)
+    names = (codes.UNCERTAINTY_BELOW, codes.UNCERTAINTY_ABOVE)
+    for side, distance in zip(names, around, strict=True):
+        estimate[0].ContentSequence.append(
+            sr.NumContentItem(
+                side,
+                round(max(0.0, distance) * scale, 4),
+                unit,
+                relationship_type=sr.RelationshipTypeValues.HAS_PROPERTIES,
+            )
+        )
+    return estimate
 
 
 def _area(area_mm2: float) -> sr.Measurement:

@@ -8,11 +8,11 @@ import numpy as np
 
 from appliance.slides.classes import ClassMap, SlideClass
 from appliance.slides.reader import SlideReader
+from appliance.slides.sampling import Sampler
 from appliance.slides.sources import Pixels
 from inference.model.manifest import Model
 from inference.running.engine import Probabilities, Runner
 from inference.running.look import CELL_PX, Look, Sharpness, look_at, nothing
-from inference.running.sampling import Sampler
 from inference.running.squares import Square, squares
 from inference.running.tiles import Tile, TileGrid
 from inference.running.tissue import TissueView

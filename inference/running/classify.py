@@ -7,9 +7,9 @@ import numpy as np
 import numpy.typing as npt
 
 from appliance.slides.reader import SlideReader
+from appliance.slides.sampling import Sampler
 from inference.model.manifest import Model
 from inference.running.engine import Runner
-from inference.running.sampling import Sampler
 from inference.running.squares import Square, squares
 from inference.running.tiles import TileGrid
 from inference.running.tissue import TissueView

@@ -17,6 +17,7 @@ from appliance.errors import ConfigError, DeviceUnavailable
 from appliance.slides.classes import ClassMap, Mask
 from appliance.slides.findings import ModelUse
 from appliance.slides.reader import SlideReader
+from appliance.slides.sampling import Sampler
 from inference.model.bundle import Models
 from inference.model.choice import chosen
 from inference.model.manifest import ARTIFACT, Likeness, Model
@@ -25,7 +26,6 @@ from inference.running.artifacts import MARGIN_PX, ArtifactScan
 from inference.running.classify import TileClassification, TileMap
 from inference.running.feeding import CPU_BATCH, Feeding, open_feeding
 from inference.running.look import CELL_PX, Look
-from inference.running.sampling import Sampler
 from inference.running.squares import Square
 from inference.running.tissue import TissueView
 from inference.running.watchdog import DEFAULT_LIMIT_S, Watchdog

@@ -9,8 +9,8 @@ from operator import attrgetter
 import numpy as np
 
 from appliance.slides.classes import Mask
+from appliance.slides.sampling import Sampler
 from appliance.slides.sources import Pixels
-from inference.running.sampling import Sampler
 from inference.running.tiles import Tile, TileGrid
 
 MAXIMUM_READ_PX = 2048

@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from appliance.slides.classes import Mask
+from appliance.slides.sampling import Sampler
 from appliance.slides.sources import Pixels
 from inference.model.manifest import Model
 from inference.running.engine import Runner
-from inference.running.sampling import Sampler
 from inference.running.tiles import TileGrid
 
 BLOCK_PX = 256

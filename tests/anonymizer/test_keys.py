@@ -23,7 +23,8 @@ def folder(tmp_path):
 
 
 def test_init_makes_every_key_readable_by_its_owner_alone(folder):
-    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()}
+    made = [path for path in folder.iterdir() if path.is_file()]
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in made}
     assert set(modes) == set(keys.NAMES)
     assert {name for name, mode in modes.items() if mode == 0o600} == {
         name for name in modes if name.endswith(".key")
@@ -32,13 +33,13 @@ def test_init_makes_every_key_readable_by_its_owner_alone(folder):
 
 
 def test_init_never_overwrites(folder):
-    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    before = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
     with pytest.raises(ConfigError, match="never overwritten"):
         keys.init_keys(folder)
     (folder / "sign.pub").unlink()
     with pytest.raises(ConfigError, match="never overwritten"):
         keys.init_keys(folder)
-    assert {path.name: path.read_bytes() for path in folder.iterdir()} == {
+    assert {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()} == {
         name: content for name, content in before.items() if name != "sign.pub"
     }
 

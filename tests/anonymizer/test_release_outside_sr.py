@@ -52,6 +52,29 @@ def test_the_same_report_gives_the_same_bytes():
     assert to_file(checked(bare())) == to_file(checked(bare()))
 
 
+def test_a_uid_that_the_standard_registers_is_replaced_too():
+    """Whoever made the report could say something by choosing among them."""
+    report = bare()
+    report.StudyInstanceUID = report.SeriesInstanceUID = "1.2.840.10008.1.1"
+    made = checked(report)
+    assert made.StudyInstanceUID.startswith("2.25.")
+    assert made.SeriesInstanceUID.startswith("2.25.")
+
+
+def test_nothing_is_left_that_names_device_specimen_site_place_or_image():
+    told = {element.keyword for element in walk(checked(bare()))}
+    parts = ("Device", "Software", "Station", "Institution", "Specimen", "Container", "Referenced")
+    parts += ("Observer", "Operator", "Graphic", "FrameOf", "Timezone", "Issuer", "Model")
+    assert "NumericValue" in told
+    assert not {keyword for keyword in told if any(part in keyword for part in parts)}
+
+
+def test_numbers_leave_with_three_digits():
+    report = bare()
+    report.ContentSequence[1].MeasuredValueSequence[0].NumericValue = "123.456"
+    assert checked(report).ContentSequence[1].MeasuredValueSequence[0].NumericValue == 123
+
+
 def test_no_date_but_the_constant_one_is_left():
     for element in walk(checked(bare())):
         if element.VR in {"DA", "DT"}:
@@ -123,6 +146,22 @@ def qualified_number(report):
     measured.FloatingPointValue = 0.123456789
 
 
+def twice(number):
+    def change(report):
+        report.ContentSequence.append(copy.deepcopy(report.ContentSequence[number]))
+
+    return change
+
+
+def value_of_another_concept(report):
+    report.ContentSequence[0].ConceptCodeSequence[0].CodeValue = "111001"
+
+
+def artifact_in_an_artifact(report):
+    artifact = next(item for item in report.ContentSequence[2:] if len(item.ContentSequence) == 3)
+    artifact.ContentSequence.append(copy.deepcopy(artifact))
+
+
 def reference() -> Dataset:
     item = Dataset()
     item.ReferencedSOPClassUID = "1.2.840.10008.5.1.4.1.1.77.1.6"
@@ -159,6 +198,11 @@ def reference() -> Dataset:
         nested_deep,
         many,
         number("-1"),
+        number("10001"),
+        twice(0),
+        twice(1),
+        value_of_another_concept,
+        artifact_in_an_artifact,
         number("1.5", "um"),
         qualified_number,
         add_item(ValueType="SCOORD", GraphicData=[1.0, 2.0]),

@@ -6,7 +6,7 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
-from appliance.errors import IdentityDoubt, IncompleteSlide
+from appliance.errors import IdentityDoubt, IncompleteSlide, TransientError
 from appliance.sealing import CellCipher
 from appliance.stores.database import open_engine
 from appliance.stores.vault import Batch, Sampling, Vault
@@ -119,6 +119,19 @@ def test_what_a_patient_gave_is_counted_over_all_containers(vault):
     vault.sample(sampling(container="OTHER", n_tiles=5), route="tiles", tiles={"t2": b"1"})
     assert vault.given("PATIENT", "university") == 7
     assert vault.given("PATIENT", "registry") == 0
+
+
+def test_a_sample_that_was_decided_upon_before_another_was_taken_is_not_written(vault):
+    """Two release daemons work beside each other, on two slides of one patient."""
+    basis = vault.basis("OTHER", patient="PATIENT", recipient="university")
+    vault.sample(sampling(), route="tiles", tiles={"t1": b"1"})
+    with pytest.raises(TransientError):
+        vault.sample(sampling(container="OTHER"), route="tiles", tiles={"t2": b"2"}, basis=basis)
+    assert vault.samplings("OTHER") == ()
+    basis = vault.basis("OTHER", patient="PATIENT", recipient="university")
+    assert basis.given == 2
+    vault.sample(sampling(container="OTHER"), route="tiles", tiles={"t2": b"2"}, basis=basis)
+    assert vault.given("PATIENT", "university") == 4
 
 
 def test_a_tile_goes_into_one_batch_only(vault):

@@ -21,13 +21,16 @@ from pynetdicom.sop_class import (
 )
 
 import appliance
+from anonymizer.pseudonyms import Pseudonyms
 from anonymizer.release.stage import CLASSES
+from anonymizer.tiles.dicom import tile_image
 from appliance.errors import DeliveryRefused, InvalidInstance, PeerUnavailable, StorageFull
 from appliance.settings import Node, Scanner
 from dicom_node import contexts, status
 from dicom_node.commitment import decision, request
 from dicom_node.receive import admission, reactor, scp, server, storing
 from dicom_node.send import association
+from tests.anonymizer.test_tiles_dicom import tile
 
 STATEMENT = (Path(__file__).parents[2] / "docs" / "conformance.md").read_text()
 LABEL_MAP = "1.2.840.10008.5.1.4.1.1.66.7"
@@ -92,6 +95,21 @@ def test_what_is_used_is_what_we_send_and_ask_for() -> None:
         StudyRootQueryRetrieveInformationModelGet,
     }
     assert services(2) == {str(one) for one in made | asked} | set(contexts.PATHOLOGY_SOP_CLASSES)
+
+
+def test_tiles_are_of_the_class_it_says_and_have_the_attributes_it_names() -> None:
+    image = tile_image("0" * 32, tile(), Pseudonyms(bytes(32)).for_recipient("university"))
+    rows = table("Network services", first="SOP class")
+    assert [row[1] for row in rows if "routes of tiles" in row[2]] == [image.SOPClassUID]
+    said = " ".join(
+        f"{names} {values}" for names, values in table("8.1.1 Tiles", first="attributes")
+    )
+    module = "SamplesPerPixel PlanarConfiguration PhotometricInterpretation Rows Columns PixelData"
+    module += " BitsAllocated BitsStored HighBit PixelRepresentation"
+    elsewhere = {*module.split(), "SOPClassUID", "LossyImageCompressionRatio"}
+    elsewhere |= {"LossyImageCompressionMethod"}
+    for element in image:
+        assert element.keyword in elsewhere or element.name in said, element.name
 
 
 def test_the_transfer_syntaxes_are_ours_in_our_order() -> None:

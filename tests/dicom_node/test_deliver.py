@@ -20,6 +20,7 @@ from appliance.stores.database import open_engine
 from appliance.stores.journal import Journal
 from dicom_node.deliver.daemon import Carrier, Deliverer, carrier_of
 from dicom_node.peer import ArchivePeer
+from dicom_node.routes.delivery import Delivery
 from dicom_node.routes.dicom import DicomRoute
 from dicom_node.routes.folder import FolderRoute
 from dicom_node.send.sender import Endpoint, send
@@ -306,7 +307,7 @@ def test_a_peer_that_does_not_know_us_sets_the_parcel_aside(dimse: Line, tmp_pat
 class Dying:
     """A carrier that is killed over every parcel."""
 
-    def deliver(self, parcel: object, *, again: bool) -> str:
+    def deliver(self, parcel: object, *, again: bool) -> Delivery:
         raise MemoryError
 
 

@@ -38,6 +38,7 @@ from dicom_node.deliver.actions import delivery_actions
 from dicom_node.deliver.commands import age, original_lines, parcel_lines
 from dicom_node.deliver.daemon import MAXIMUM_STUMBLES, carrier_of, confirming
 from dicom_node.peer import ArchivePeer
+from dicom_node.routes.delivery import Delivery
 from dicom_node.routes.dicom import DicomRoute
 from dicom_node.routes.parcel_files import outgoing_files
 from dicom_node.send.sender import Outgoing
@@ -104,7 +105,7 @@ def stow_route(orthanc: Orthanc, **changes: Any) -> Route:
 class Nobody:
     """A carrier that is never asked."""
 
-    def deliver(self, parcel: object, *, again: bool) -> str:
+    def deliver(self, parcel: object, *, again: bool) -> Delivery:
         raise AssertionError
 
 
@@ -115,11 +116,11 @@ class Raising:
     error: ApplianceError | None
     again: list[bool]
 
-    def deliver(self, parcel: object, *, again: bool) -> str:
+    def deliver(self, parcel: object, *, again: bool) -> Delivery:
         self.again.append(again)
         if self.error is not None:
             raise self.error
-        return "Stored."
+        return Delivery(words="Stored.")
 
 
 def line_with(
@@ -275,11 +276,11 @@ def test_a_large_file_of_a_parcel_is_sent_from_its_one_private_copy(
 
     @dataclass(frozen=True)
     class Looking:
-        def deliver(self, parcel: VerifiedParcel, *, again: bool) -> str:
+        def deliver(self, parcel: VerifiedParcel, *, again: bool) -> Delivery:
             (one,) = outgoing_files(parcel)
             seen.append((one.path.readlink(), one))
             assert one.path.read_bytes() == path.read_bytes()
-            return "Seen."
+            return Delivery(words="Seen.")
 
     line = Line(folder=tmp_path, journal=journal, route=dimse_route(1), carrier=Looking())
     line.hand_over(path, kind="report", file_kind="SR")
@@ -381,10 +382,10 @@ class Dying:
     def deliver(self, parcel, *, again):
         if dies.startswith("after "):
             threading.Timer(float(dies.split()[1]), os.kill, (os.getpid(), signal.SIGKILL)).start()
-        words = carrier.deliver(parcel, again=again)
+        delivery = carrier.deliver(parcel, again=again)
         if dies == "between":
             os.kill(os.getpid(), signal.SIGKILL)
-        return words
+        return delivery
 
 journal = Journal(
     open_engine(url, store="journal"), lambda: time.time() + float(offset_s), lease_s=5.0

@@ -9,7 +9,7 @@ import pytest
 import simplejpeg
 
 from appliance.slides.reader import open_slide
-from inference.running.sampling import Sampler
+from appliance.slides.sampling import Sampler
 from tests.appliance.sparse_slides import write_sparse
 from tests.inference.conftest import open_folder
 

@@ -18,6 +18,7 @@ class Orthanc:
 
     def __init__(self, dicom_port: int, http_port: int) -> None:
         self.dicom_port = dicom_port
+        self.http_port = http_port
         self._base = f"http://127.0.0.1:{http_port}"
 
     def get(self, path: str) -> Any:

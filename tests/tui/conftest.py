@@ -208,6 +208,19 @@ def settings(tmp_path: Path) -> Settings:
                         "statement": "The bare report tells the areas of artifacts.",
                     },
                 },
+                {
+                    "name": "research",
+                    "recipient": "university",
+                    "place": "outside",
+                    "kind": "object_store",
+                    "carries": ["tiles"],
+                    "store": {"url": "s3://tiles", "credentials_file": "/etc/s3.toml"},
+                    "limits": {"tiles_per_day": 20_000, "mb_s": 2.5},
+                    "policy": {
+                        "mechanism": "coloured_tiles",
+                        "statement": "Does not protect against whoever holds the slide.",
+                    },
+                },
             ],
         }
     )
@@ -229,15 +242,17 @@ def literal_line(settings: Settings) -> Snapshot:
 
 
 @pytest.fixture
-def literal_story() -> Story:
+def literal_story(settings: Settings) -> Story:
     """The story of the slide that must be scanned again."""
     status = literal_slides()[0]
     stages = (Stage.ASSEMBLE, Stage.DEIDENTIFY, Stage.INFER, Stage.REPORT)
     ends = (699.0, 694.5, 681.6, 679.0)
+    policy = f"Policy {settings.routes[0].policy_digest}: true_patient."
     notes = (
         (760.0, "scanner-a", "received", "The first object arrived."),
         (701.0, "node", "complete", "The association ended and all that is expected is there."),
         (681.6, "infer", "stage-done", "Rescan: 31 % of the tissue is out of focus."),
+        (676.2, "release", "parcel", f"Parcel pacs-report for route pacs. {policy}"),
         (676.0, "release", "stage-done", "1 parcel was signed."),
         (660.0, "deliver@pacs", "delivered", "2 objects arrived at PACS."),
     )

@@ -54,6 +54,22 @@ def test_a_slide_in_full(
     assert snap_compare(literal_app, run_before=show, terminal_size=size)
 
 
+@pytest.mark.parametrize("size", [(80, 68), (140, 58)], ids=["80x68", "140x58"])
+def test_the_system_with_the_policy_of_each_route(
+    snap_compare: Callable[..., Any],
+    literal_app: CoverslipApp,
+    literal_line: Snapshot,
+    literal_story: Story,
+    size: tuple[int, int],
+):
+    async def show(pilot: Pilot[None]) -> None:
+        await shown(pilot, literal_line, literal_story)
+        await pilot.press("s")
+        await shown(pilot, literal_line, literal_story)
+
+    assert snap_compare(literal_app, run_before=show, terminal_size=size)
+
+
 async def shown(pilot: Pilot[None], line: Snapshot, story: Story) -> None:
     pilot.app.post_message(JournalChanged(line))
     await pilot.pause()

@@ -87,9 +87,10 @@ def test_a_full_disk_is_worse_than_a_nearly_full_one(literal_line: Snapshot, set
 def test_a_route_counts_its_parcels_and_tells_its_trouble(
     literal_line: Snapshot, settings: Settings
 ):
-    pacs, registry = route_states(literal_line, settings)
+    pacs, registry, research = route_states(literal_line, settings)
     assert (pacs.arrived, pacs.waiting, pacs.refused) == (3, 1, 0)
     assert registry.error is None
+    assert (research.arrived, research.waiting) == (0, 0)
 
 
 def test_every_stage_and_every_route_has_its_daemon(settings: Settings):

@@ -1,10 +1,14 @@
 """One slide in full: verdict, picture, areas, the time each stage took, what was sent, its past."""
 
+from functools import partial
+
 from textual.app import ComposeResult
 from textual.containers import Container, Vertical, VerticalScroll
 from textual.content import Content
 
+from appliance.line import DeliveryStatus
 from tui import panels
+from tui.policy_panels import sent_under
 from tui.screens.base import LineScreen
 from tui.story import Story
 from tui.view import NamesWanted, StoryWanted, View
@@ -71,9 +75,15 @@ class SlideScreen(LineScreen):
         trouble = self.query_one("#trouble", Card)
         trouble.display = wrong is not None
         trouble.show(lambda _: wrong or Content(""))
-        self.query_one("#deliveries", Card).show(lambda _: panels.deliveries(slide, view.now))
+        self.query_one("#deliveries", Card).show(
+            lambda _: panels.deliveries(slide, view.now, partial(self._sent_under, view))
+        )
         if self._story is not None:
             self._render_story(self._story, view)
+
+    def _sent_under(self, view: View, delivery: DeliveryStatus) -> str:
+        events = self._story.events if self._story else ()
+        return sent_under(delivery, events, view.settings.routes)
 
     def _render_story(self, story: Story, view: View) -> None:
         picture = self.query_one(PictureView)

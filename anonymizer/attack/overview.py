@@ -1,0 +1,111 @@
+"""Place tiles by an overview: whatever smaller picture of the slide left beside them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from anonymizer.attack.figures import NOT_COUNTED, Figure
+from anonymizer.attack.tile_set import N_TURNS, RGB, TrueTile
+
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float32]
+
+SHRINKS: Final = (1, 2, 4, 8, 16, 32)
+"""How much smaller than the tiles an overview is sought to be."""
+_TRIED: Final = 12
+"""Tiles by which the scale is found."""
+_SMALLEST_PX: Final = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placing:
+    """Where tiles fit best on an overview."""
+
+    shrink: int
+    row_px: Ints
+    """`(n,)`: top row in pixels of the tiles, as if the overview began at row 0."""
+    column_px: Ints
+
+
+def place(pixels: RGB, overview: RGB, *, is_upright: bool) -> Placing | None:
+    """Fit every tile into an overview by normalised cross-correlation.
+
+    Parameters
+    ----------
+    pixels
+        `(n, side, side, 3)`.
+    overview
+        `(rows, columns, 3)`.
+    is_upright
+        Otherwise all eight turns are tried.
+
+    Returns
+    -------
+    Placing or None
+        None when the overview is smaller than a tile at every scale.
+    """
+    turns = 1 if is_upright else N_TURNS
+    fitting = [
+        shrink
+        for shrink in SHRINKS
+        if _SMALLEST_PX <= pixels.shape[1] // shrink <= min(overview.shape[:2])
+    ]
+    if not fitting:
+        return None
+    sample = pixels[:: max(1, len(pixels) // _TRIED)][:_TRIED]
+
+    def mean_fit(shrink: int) -> float:
+        return float(np.mean([_fit(tile, overview, shrink, turns)[0] for tile in sample]))
+
+    # Small tiles fit anywhere: a finer scale wins unless a coarser one fits clearly better.
+    shrink = max(fitting, key=lambda one: mean_fit(one) - 0.02 * SHRINKS.index(one))
+    found = np.array([_fit(tile, overview, shrink, turns)[1:] for tile in pixels]) * shrink
+    return Placing(shrink=shrink, row_px=found[:, 0], column_px=found[:, 1])
+
+
+def placed_by(
+    others: Mapping[str, RGB], pixels: RGB, placed: Sequence[TrueTile], *, is_upright: bool
+) -> Figure:
+    """Give the share of tiles that the best overview puts within half a tile of their true place.
+
+    Not counted when nothing left beside the tiles. An overview belongs to one slide: the one of
+    whose tiles it places most.
+    """
+    figures = [
+        _share(placing, overview, placed, pixels.shape[1])
+        for overview in others.values()
+        if (placing := place(pixels, overview, is_upright=is_upright)) is not None
+    ]
+    return max(figures, key=lambda figure: figure.value or 0.0, default=NOT_COUNTED)
+
+
+def _share(placing: Placing, overview: RGB, placed: Sequence[TrueTile], side_px: int) -> Figure:
+    rows = np.array([tile.row_px for tile in placed])
+    columns = np.array([tile.column_px for tile in placed])
+    slides = np.array([tile.slide for tile in placed])
+    near = (np.abs(placing.row_px - rows) <= side_px / 2) & (
+        np.abs(placing.column_px - columns) <= side_px / 2
+    )
+    shares = {slide: float(near[slides == slide].mean()) for slide in np.unique(slides)}
+    slide = max(shares, key=lambda name: shares[name])
+    area_px = overview.shape[0] * overview.shape[1] * placing.shrink**2
+    n = int((slides == slide).sum())
+    return Figure(value=shares[slide], chance=min(1.0, side_px**2 / area_px), n=n)
+
+
+def _fit(tile: RGB, overview: RGB, shrink: int, turns: int) -> tuple[float, int, int]:
+    """Best correlation of a tile over turns and places, with its row and column there."""
+    side = tile.shape[0] // shrink
+    small = cv2.resize(tile, (side, side), interpolation=cv2.INTER_AREA)
+    best = (-2.0, 0, 0)
+    for turn in range(turns):
+        turned = np.rot90(small if turn < N_TURNS // 2 else np.fliplr(small), turn % 4)
+        fit = cv2.matchTemplate(overview, np.ascontiguousarray(turned), cv2.TM_CCOEFF_NORMED)
+        _, highest, _, (column, row) = cv2.minMaxLoc(fit)
+        if highest > best[0]:
+            best = (highest, row, column)
+    return best

@@ -1,0 +1,1 @@
+"""The commands `coverslip privacy`: attack what leaves, plan it, certify a plan."""

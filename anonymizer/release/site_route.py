@@ -1,0 +1,146 @@
+"""A route of every tile to the hospital's own model servers: asked at once, nothing waits."""
+
+from collections.abc import Iterator
+
+from anonymizer.release.opened import OpenedSlide, ReleaseKeys
+from anonymizer.release.parcels import Outboxes, Product
+from anonymizer.release.tile_route import read_class_map
+from anonymizer.tiles.cut import stain_of
+from anonymizer.tiles.every import GridTile, TileNames, every_tile, read_tiles, sampler_of
+from anonymizer.tiles.pool import batch_id
+from anonymizer.tiles.shards import Tile, shard
+from appliance.errors import ConfigError, PolicyRefused
+from appliance.line import Parcel, Verdict
+from appliance.settings import EveryTile, Route
+from appliance.slides.findings import read_findings
+from appliance.slides.reader import SlideReader, open_slide
+from appliance.slides.sampling import Sampler
+from appliance.stores.journal import Journal
+from appliance.stores.vault import Vault
+from appliance.stores.vault_asked import AskedTile, Asking
+
+TILES_A_PARCEL = 256
+"""A parcel is built in memory: these are some tens of megabytes."""
+
+
+class SiteRoute:
+    """One route to servers of the site.
+
+    Parameters
+    ----------
+    route
+        Checked settings of the route, with its policy.
+    vault
+        What was asked.
+    keys
+        The sampling key names the tiles.
+    """
+
+    def __init__(self, route: Route, *, vault: Vault, keys: ReleaseKeys) -> None:
+        if not isinstance(route.policy, EveryTile):
+            raise ConfigError(f"The route {route.name} has no plan for tiles.")
+        self._route = route
+        self._policy: EveryTile = route.policy
+        self._vault = vault
+        self._keys = keys
+
+    def post(
+        self, slide: OpenedSlide, *, outboxes: Outboxes, journal: Journal, now: float
+    ) -> tuple[str, tuple[Parcel, ...]]:
+        """Ask about every tile of a slide, once for the same images.
+
+        Whoever is killed before the journal knows a parcel publishes the same bytes again.
+
+        Returns
+        -------
+        tuple of str and tuple of Parcel
+            One sentence for the slide's events, and what was published.
+
+        Raises
+        ------
+        PolicyRefused
+            The slide is not accepted, too coarse, or has no clean tissue.
+        UnsuitableSlide
+            A frame is damaged.
+        """
+        findings = read_findings(slide.findings)
+        if findings.verdict is not Verdict.ACCEPT:
+            raise PolicyRefused("A slide that is not accepted gives no tiles.")
+        with open_slide(sorted(slide.deid.glob("*.dcm"))) as reader:
+            sampler = sampler_of(reader, self._policy)
+            tiles = every_tile(
+                read_class_map(slide.findings, findings),
+                class_map_um_px=findings.class_map_um_px,
+                sampler=sampler,
+                policy=self._policy,
+                names=self._names(slide),
+            )
+            if not tiles:
+                raise PolicyRefused("No field of this slide holds enough clean tissue.")
+            if not self._vault.grant(slide.container, self._route.recipient, "every_tile"):
+                raise PolicyRefused("This recipient was given something else of this container.")
+            if not self._ask(slide, tiles, sampler, now):
+                return f"Route {self._route.name}: asked before, under other terms.", ()
+            parcels = tuple(
+                outboxes.post((product,), parcel=parcel, route=self._route, now=now)
+                for parcel, product in self._parcels(slide, tiles, reader, sampler, journal)
+            )
+        words = f"{len(tiles)} tiles in {len(parcels)} parcels; answers are waited for."
+        return f"Route {self._route.name}: {words if parcels else 'asked before.'}", parcels
+
+    def _names(self, slide: OpenedSlide) -> TileNames:
+        return TileNames(
+            key=self._keys.sampling_key, recipient=self._route.recipient, source=slide.deid.name
+        )
+
+    def _ask(
+        self, slide: OpenedSlide, tiles: tuple[GridTile, ...], sampler: Sampler, now: float
+    ) -> bool:
+        """Write down what is asked; False when other things were asked about the same images."""
+        asking = Asking(
+            slide_id=slide.slide_id,
+            route=self._route.name,
+            source=slide.deid.name,
+            um_px=sampler.um_px,
+            cell_px=self._policy.tile_px,
+            side_px=self._policy.tile_px,
+            n_tiles=len(tiles),
+        )
+        asked = [
+            AskedTile(tile_id=tile.tile_id, row_px=tile.row_px, column_px=tile.column_px, turn=0)
+            for tile in tiles
+        ]
+        new = self._vault.asked.ask(asking, asked, now=now)
+        return new or self._vault.asked.asked(slide.slide_id, self._route.name) == asking
+
+    def _parcels(
+        self,
+        slide: OpenedSlide,
+        tiles: tuple[GridTile, ...],
+        reader: SlideReader,
+        sampler: Sampler,
+        journal: Journal,
+    ) -> Iterator[tuple[Parcel, Product]]:
+        """Make the parcels that the journal does not know, of neighbouring tiles each."""
+        stain = stain_of(reader.header)
+        for first in range(0, len(tiles), TILES_A_PARCEL):
+            some = tiles[first : first + TILES_A_PARCEL]
+            ids = [tile.tile_id for tile in some]
+            name = batch_id(self._keys.sampling_key, route=self._route.name, tile_ids=ids)
+            if journal.parcels.known(name):
+                continue
+            files = {
+                tile_id: Tile(jpeg=png, um_px=sampler.um_px, stain=stain)
+                for tile_id, png in read_tiles(sampler, some, tile_px=self._policy.tile_px)
+            }
+            content = shard(files, ending="png")
+            yield (
+                Parcel(
+                    parcel_id=name,
+                    route=self._route.name,
+                    kind="tiles",
+                    folder=f"{name}@{slide.token}",
+                    slide_id=None,
+                ),
+                Product(name=f"{name}.tar", kind="tiles", content=content, n_tiles=len(files)),
+            )

@@ -1,0 +1,112 @@
+"""The vault's pool: tiles that wait for company, and the batches they leave in."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import delete, insert, select, update
+
+from appliance.errors import IdentityDoubt
+from appliance.stores.vault_cells import BATCH, TILE
+from appliance.stores.vault_rows import Rows
+from appliance.stores.vault_schema import batches, pooled
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PooledTile:
+    """A tile that waits in the pool of a route."""
+
+    tile_id: str
+    patient: str
+    """Keyed pseudonym of the patient, for the cap and the count of patients."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """Tiles that leave together."""
+
+    parcel_id: str
+    route: str
+    made_at: float
+    """Seconds since the epoch; kept, so that a retry signs the same manifest."""
+
+
+class Pool(Rows):
+    """Waiting tiles and batches."""
+
+    def waiting_tiles(self, route: str) -> tuple[PooledTile, ...]:
+        """Tiles of a route that are in no batch yet, by tile id.
+
+        Route and patient are believed here and checked when the batch is opened: each tile is
+        sealed for them.
+        """
+        statement = (
+            select(pooled.c.tile_id, pooled.c.patient)
+            .where(pooled.c.route == route, pooled.c.parcel_id.is_(None))
+            .order_by(pooled.c.tile_id)
+        )
+        with self._reader.connect() as connection:
+            rows = connection.execute(statement).all()
+        return tuple(PooledTile(tile_id=row.tile_id, patient=row.patient) for row in rows)
+
+    def make_batch(self, batch: Batch, tile_ids: Sequence[str]) -> bool:
+        """Put waiting tiles into a new batch; False, and nothing changed, when one was taken."""
+        chosen = (pooled.c.tile_id.in_(tile_ids)) & (pooled.c.parcel_id.is_(None))
+        with self._engine.begin() as connection:
+            free = connection.scalars(select(pooled.c.tile_id).where(chosen)).all()
+            if len(free) != len(tile_ids):
+                return False
+            row = BATCH.row(
+                self._cipher,
+                json.dumps(sorted(tile_ids)).encode(),
+                parcel_id=batch.parcel_id,
+                route=batch.route,
+                made_at=batch.made_at,
+            )
+            connection.execute(insert(batches).values(closed=False, **row))
+            connection.execute(update(pooled).where(chosen).values(parcel_id=batch.parcel_id))
+        return True
+
+    def open_batches(self, route: str) -> tuple[Batch, ...]:
+        """Batches of a route that the journal has not been seen to name yet, oldest first."""
+        statement = (
+            select(batches)
+            .where(batches.c.route == route, batches.c.closed.is_(False))
+            .order_by(batches.c.made_at, batches.c.parcel_id)
+        )
+        with self._reader.connect() as connection:
+            rows = connection.execute(statement).all()
+        return tuple(
+            Batch(parcel_id=row.parcel_id, route=row.route, made_at=row.made_at) for row in rows
+        )
+
+    def batch_tiles(self, parcel_id: str) -> dict[str, bytes]:
+        """Content of the tiles of a batch, by tile id; empty once it is closed.
+
+        Raises
+        ------
+        IdentityDoubt
+            The batch or a tile was altered, or they are not the tiles that it was made of, or one
+            is of another route.
+        """
+        statement = select(pooled).where(pooled.c.parcel_id == parcel_id).order_by(pooled.c.tile_id)
+        with self._reader.connect() as connection:
+            batch = connection.execute(
+                select(batches).where(batches.c.parcel_id == parcel_id)
+            ).first()
+            rows = connection.execute(statement).all()
+        if batch is None or (batch.closed and not rows):
+            return {}
+        expected = json.loads(BATCH.open(self._cipher, batch))
+        contents = {row.tile_id: TILE.open(self._cipher, row) for row in rows}
+        if list(contents) != expected or any(row.route != batch.route for row in rows):
+            raise IdentityDoubt("A batch of tiles in the vault is not the one that was made.")
+        return contents
+
+    def close_batch(self, parcel_id: str) -> None:
+        """Forget the pixels of a batch that is on its way; the ledger keeps what it held."""
+        with self._engine.begin() as connection:
+            connection.execute(
+                update(batches).where(batches.c.parcel_id == parcel_id).values(closed=True)
+            )
+            connection.execute(delete(pooled).where(pooled.c.parcel_id == parcel_id))

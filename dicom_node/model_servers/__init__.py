@@ -1,0 +1,1 @@
+"""Asking model servers of one recipient by the Open Inference Protocol, version 2."""

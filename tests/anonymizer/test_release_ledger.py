@@ -1,0 +1,298 @@
+"""The ledger: what was given once counts for ever, whatever the settings say later."""
+
+import json
+import sqlite3
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from anonymizer.release.daemon import open_vault
+from anonymizer.tiles.fit import check_fit, colluding
+from anonymizer.tiles.plan import Sampler, grid_digest, placements_to_bytes, plan_tiles
+from anonymizer.tiles.pool import compose
+from appliance.errors import ConfigError, PolicyRefused
+from appliance.line import Stage, State
+from appliance.settings import Route
+from appliance.stores.vault import PooledTile, Sampling
+from tests.anonymizer.release_line import Line, outside_sr_route, tiles_route
+from tests.anonymizer.release_parts import findings_of
+from tests.anonymizer.test_tiles import KEY, clean, policy
+
+NOBODY: dict = {"colludes_with": []}
+
+
+@pytest.fixture
+def line_of(tmp_path):
+    """The same journal, vault and keys, each time with other routes: as after a restart."""
+    lines = []
+
+    def make(*routes: dict) -> Line:
+        for line in lines:
+            line.close()
+        lines.append(Line(tmp_path / "line", list(routes)))
+        return lines[-1]
+
+    yield make
+    for line in lines:
+        line.close()
+
+
+def last_note(line: Line, slide_id: str) -> str:
+    events = [event for event in line.journal.board.events() if event.slide_id == slide_id]
+    return " ".join(event.text for event in events)
+
+
+def released(line: Line, slide_id: str, **slide) -> str:
+    line.bring(slide_id, **slide)
+    line.work()
+    assert line.status(slide_id).stage is Stage.DELIVER, line.status(slide_id).error
+    return last_note(line, slide_id)
+
+
+def cells(line: Line, recipient: str) -> set[tuple[int, int]]:
+    return {
+        (tile["row_px"] // 256, tile["column_px"] // 256)
+        for sampling in line.vault.samplings_of(recipient)
+        for tile in json.loads(sampling.placements)
+    }
+
+
+def test_recipients_that_do_not_collude_may_hold_the_same_cells_and_another_grid(line_of):
+    line = line_of(
+        tiles_route(**NOBODY),
+        tiles_route("other", "company", **NOBODY),
+        tiles_route("third", "institute", crop_px=160, **NOBODY),
+    )
+    released(line, "slide-a")
+    assert cells(line, "university") == cells(line, "company") == cells(line, "institute")
+    assert line.parcels("other")
+
+
+def test_who_is_declared_to_collude_now_is_held_against_an_earlier_sample(line_of):
+    released(line_of(tiles_route(**NOBODY)), "slide-a")
+    # The first recipient's route is gone from the settings, so they alone would allow it.
+    line = line_of(tiles_route("other", "company", colludes_with="all"))
+    assert "holds tiles of this container" in released(line, "slide-b")
+    assert line.vault.samplings_of("company") == ()
+
+
+def test_who_was_declared_to_collude_then_still_counts(line_of):
+    released(line_of(tiles_route(colludes_with="all")), "slide-a")
+    line = line_of(tiles_route("other", "company", **NOBODY))
+    assert "may collude" in released(line, "slide-b")
+
+
+def test_one_that_never_was_declared_to_collude_gets_its_own_sample_of_a_rescan(line_of):
+    released(line_of(tiles_route(**NOBODY)), "slide-a")
+    line = line_of(tiles_route("other", "company", **NOBODY))
+    assert "tiles wait" in released(line, "slide-b")
+
+
+def test_a_recipient_under_another_route_name_gets_no_second_sample(line_of):
+    released(line_of(tiles_route()), "slide-a")
+    line = line_of(tiles_route("renamed", "university", colour=3, crop_px=128))
+    assert "no second sample" in released(line, "slide-b")
+    assert line.parcels("renamed") == []
+
+
+def test_tiles_or_reports_for_ever_over_routes_and_restarts(line_of):
+    released(line_of(tiles_route()), "slide-a")
+    line = line_of(outside_sr_route("reports", "university"))
+    assert "so no report" in released(line, "slide-b")
+    assert line.parcels("reports") == []
+
+
+def test_the_budget_of_a_patient_counts_over_changed_settings(line_of):
+    released(line_of(tiles_route(max_tiles_per_patient=10, tiles_per_shard=1)), "slide-a")
+    line = line_of(tiles_route("renamed", crop_px=128, max_tiles_per_patient=10))
+    note = released(line, "slide-b", number=2, patient=1)
+    assert "was given all tiles of this patient" in note
+    assert sum(one.n_tiles for one in line.vault.samplings_of("university")) == 10
+
+
+def test_the_pool_survives_a_restart_and_counts_patients(line_of):
+    routes = (tiles_route(min_patients=3, tiles_per_shard=12),)
+    for number in (1, 2):
+        line = line_of(*routes)
+        released(line, f"slide-{number}", number=number, patient=number)
+        assert line.parcels("research") == []
+    line = line_of(*routes)
+    released(line, "slide-3", number=3, patient=3)
+    assert len(line.parcels("research")) == 4  # 48 tiles of three patients
+    assert line.vault.waiting_tiles("research") == ()
+
+
+SMALL = findings_of(side=64)  # a quarter of the slide: 4 tiles of one colour
+
+
+def test_a_small_biopsy_waits_for_company(line_of):
+    line = line_of(tiles_route(min_patients=2, min_tiles_per_slide=8, tiles_per_shard=16))
+    assert "4 tiles wait in the pool" in released(line, "slide-a", findings=SMALL)
+    assert line.parcels("research") == []
+
+
+def test_a_small_biopsy_is_refused_where_the_policy_says_so_and_nothing_is_given(line_of):
+    terms = {"min_tiles_per_slide": 8, "few_tiles": "refuse"}
+    line = line_of(tiles_route(**terms))
+    assert "too few tiles for this route to hide among." in released(line, "a", findings=SMALL)
+    assert line.vault.samplings_of("university") == ()
+    assert "16 tiles wait" in released(line, "b", number=2)
+
+
+def test_what_is_left_of_a_budget_is_not_taken_for_a_small_biopsy(line_of):
+    terms = {"min_tiles_per_slide": 8, "few_tiles": "refuse", "max_tiles_per_patient": 20}
+    line = line_of(tiles_route(**terms))
+    released(line, "a", number=1)
+    assert "4 tiles wait" in released(line, "b", number=2)
+
+
+# Whoever can write the vault's file, on a whole line.
+
+
+def execute(line: Line, *statements: str) -> None:
+    connection = sqlite3.connect(line.root.zone("vault") / "vault.db")
+    with connection:
+        for statement in statements:
+            connection.execute(statement)
+    connection.close()
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE pooled SET route = 'other' WHERE route = 'research'",
+        "UPDATE pooled SET patient = tile_id",  # so that one patient looks like many
+        "DELETE FROM sampling",
+        "UPDATE \"grant\" SET kind = 'outside_sr'",
+        "UPDATE sampling SET container = recipient, recipient = container",
+    ],
+)
+def test_no_tile_leaves_from_a_vault_that_was_altered(line_of, statement):
+    terms = {"min_patients": 2, "tiles_per_shard": 16} | NOBODY
+    line = line_of(tiles_route(**terms), tiles_route("other", "company", **terms))
+    released(line, "slide-a", number=1, patient=1)
+    execute(line, statement)
+    line.bring("slide-b", number=2, patient=2)
+    line.work()
+    assert line.status("slide-b").state is State.ASIDE
+    assert line.status("slide-b").error_code == "identity-doubt"
+    assert line.parcels("research") == line.parcels("other") == []
+
+
+def test_release_does_not_start_over_a_ledger_that_was_altered(line_of):
+    line = line_of(tiles_route())
+    released(line, "slide-a")
+    open_vault(line.settings, line.root, line.keys)._engine.dispose()
+    execute(line, "UPDATE sampling SET patient = 'another'")
+    with pytest.raises(ConfigError, match="altered by somebody else"):
+        open_vault(line.settings, line.root, line.keys)
+
+
+# The pure parts.
+
+pools = st.lists(st.integers(0, 9), max_size=150).map(
+    lambda patients: [
+        PooledTile(tile_id=f"{(n * 7919) % 65_536:04x}", patient=f"p{p}")
+        for n, p in enumerate(patients)
+    ]
+)
+
+
+@settings(max_examples=80)
+@given(waiting=pools, patients=st.integers(2, 5), more=st.integers(0, 20), part=st.integers(1, 10))
+def test_no_patient_has_more_than_its_share_of_a_batch_and_no_full_batch_is_left(
+    waiting, patients, more, part
+):
+    share = max(part / 10, 1 / patients)
+    terms = policy(min_patients=patients, tiles_per_shard=patients + more, max_share_of_batch=share)
+    of = {tile.tile_id: tile.patient for tile in waiting}
+    batches = compose(waiting, terms)
+    for batch in batches:
+        counts = [sum(of[tile] == patient for tile in batch) for patient in set(of.values())]
+        assert max(counts) <= max(1, share * len(batch) + 1e-6)
+        assert len(batch) == patients + more
+        assert sum(count > 0 for count in counts) >= patients
+    assert not compose([t for t in waiting if not any(t.tile_id in b for b in batches)], terms)
+
+
+def route_of(name: str, **terms) -> Route:
+    return Route.model_validate(tiles_route(name, name, **terms))
+
+
+def held_by(name: str, colludes_with: str, **changes) -> Sampling:
+    values = {
+        "container": "C",
+        "recipient": name,
+        "patient": "P",
+        "slide_id": "slide",
+        "plan_digest": grid_digest(policy()),
+        "colludes_with": colludes_with,
+        "n_tiles": 0,
+        "placements": b"[]",
+    }
+    return Sampling(**(values | changes))
+
+
+@pytest.mark.parametrize(
+    ("ours", "then", "now", "counts"),
+    [
+        ("all", "", (), True),
+        (("b",), "", (), True),
+        ((), "all", (), True),
+        ((), "a", (), True),
+        ((), "x,a,y", (), True),
+        ((), "", ("a",), True),
+        ((), "", "all", True),
+        ((), "", (), False),
+        (("c",), "c,ab", ("c",), False),
+    ],
+)
+def test_who_counts_as_colluding(ours, then, now, counts):
+    route = route_of("a", colludes_with=ours)
+    held = held_by("b", then)
+    assert colluding([held], route, [route, route_of("b", colludes_with=now)]) == [held] * counts
+
+
+def test_servers_of_the_site_and_the_recipient_itself_do_not_count():
+    route = route_of("a", colludes_with="all")
+    held = [held_by("b", "all", place="site"), held_by("a", "all")]
+    assert colluding(held, route, [route]) == []
+
+
+@settings(max_examples=40)
+@given(
+    colours=st.sampled_from([2, 4]),
+    ours=st.integers(0, 3),
+    theirs=st.integers(0, 3),
+    size=st.integers(16, 100),
+)
+def test_a_sample_fits_beside_another_exactly_when_they_share_no_cell(colours, ours, theirs, size):
+    mine, other = (policy(colours=colours, colour=one % colours) for one in (ours, theirs))
+    held, new = (
+        plan_tiles(
+            clean(size, size),
+            class_map_um_px=8.0,
+            policy=terms,
+            sampler=Sampler.derive(KEY, container="C", recipient=name),
+            n_at_most=1000,
+        )
+        for terms, name in ((other, "b"), (mine, "a"))
+    )
+    sampling = held_by(
+        "b", "all", plan_digest=grid_digest(other), placements=placements_to_bytes(held)
+    )
+    places = {(t.row_px // 256, t.column_px // 256) for t in held}
+    shared = any((t.row_px // 256, t.column_px // 256) in places for t in new)
+    if shared:
+        with pytest.raises(PolicyRefused, match="these very fields"):
+            check_fit([sampling], slide_id="slide", policy=mine, placements=new)
+    else:
+        check_fit([sampling], slide_id="slide", policy=mine, placements=new)
+
+
+@pytest.mark.parametrize("change", [{"slide_id": "rescan"}, {"plan_digest": "0" * 64}])
+def test_a_sample_beside_one_of_another_scan_or_grid_is_refused(change):
+    held = held_by("b", "all", **change)
+    with pytest.raises(PolicyRefused, match="another plan or scan"):
+        check_fit([held], slide_id="slide", policy=policy(), placements=())
