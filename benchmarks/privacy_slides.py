@@ -1,7 +1,8 @@
 """Tissue for the attack: every stored slide and image that is large enough, and a generated one.
 
 Left out: fluorescence (no brightfield tissue), images with pen or mostly glass (no such tile is
-released), second scans and crops of what is there already, patches of 96 px (one tile each).
+released), thumbnails of whole slides, second scans and crops of what is there already, patches of
+96 px (one tile each).
 Pixels are taken as they are: at 0.23 µm/px the same gap in pixels hides half as much tissue as at
 0.5 µm/px, at 2 µm/px and coarser four times as much and more.
 """
@@ -57,9 +58,6 @@ _FIELDS: Final = (
     "histoqc/templates/template2.png",
     "histoqc/templates/template3.png",
     "histoqc/templates/template4.png",
-    "histolab/pil-images-rgb/diagnostic-slide-thumb-rgb.png",
-    "histoqc/models/coverslip_edge_he/coverslip_edge.png",
-    "histoqc/models/coverslip_edge_ihc/coverslip_edge.png",
     "wsi-qa-artifacts/artifact-free/images/1.png",
     "wsi-qa-artifacts/artifact-free/images/2.png",
     "wsi-qa-artifacts/artifact-free/images/3.png",
@@ -104,6 +102,11 @@ def all_real(*, cell_px: int) -> Tissue:
     """Arrange everything that is real as one large puzzle: no piece twice, pairs within pieces."""
     pieces = (*(slide.pieces[0] for slide in slides()), *fields())
     return arranged("all real, arranged", pieces, cell_px=cell_px)
+
+
+def all_fields(*, cell_px: int) -> Tissue:
+    """Arrange the images that are smaller than a slide: what the learned attacker learns on."""
+    return arranged("fields", fields(), cell_px=cell_px)
 
 
 def batch() -> Tissue:

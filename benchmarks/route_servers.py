@@ -8,12 +8,11 @@ import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from appliance import manifest
 from appliance.answers import read_answers
+from appliance.daemon import IDLE_WAIT_S
 from appliance.line import Parcel
 from appliance.settings import Route
 from appliance.stores.database import open_engine
@@ -34,7 +34,7 @@ ROOT = Path(__file__).parents[1]
 TRITON_PYTHON = str(ROOT / ".venv-triton" / "bin" / "python")
 PARCEL_TILES = 256
 """As release packs them."""
-_LOOK_EVERY_S = 0.01
+_LOOK_EVERY_S = 0.05
 _LIMIT_S = 600.0
 
 
@@ -50,7 +50,7 @@ class Server:
     def asked_tiles(self) -> int:
         """Tiles that it was asked about; ends a double. 0 of one that was killed."""
         if self.process is None:
-            with urllib.request.urlopen(self.metrics, timeout=5) as answer:
+            with urllib.request.urlopen(self.metrics, timeout=5) as answer:  # noqa: S310  our own
                 lines = answer.read().decode().splitlines()
             counts = [line for line in lines if line.startswith("nv_inference_count{")]
             return int(sum(float(line.rpartition(" ")[2]) for line in counts))
@@ -88,8 +88,8 @@ def _double(options: Sequence[str]) -> Iterator[Server]:
         command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
         try:
-            assert process.stdout is not None
-            yield Server(url=process.stdout.readline().strip(), process=process)
+            url = process.stdout.readline() if process.stdout is not None else ""
+            yield Server(url=url.strip(), process=process)
         finally:
             process.kill()
 
@@ -148,21 +148,22 @@ class Line:
         for number in range(n_parcels):
             self._post(f"parcel-{number:04d}", tiles)
 
-    def run(self, expected: npt.NDArray[np.float32], *, after_s: Mapping[float, Any]) -> Figures:
+    def run(
+        self, expected: npt.NDArray[np.float32], *, midway: Callable[[], None], midway_s: float
+    ) -> Figures:
         """Deliver all; count what came back.
 
         Parameters
         ----------
         expected
             `(tiles of a parcel, classes)`: what the model says.
-        after_s
-            What is called so many seconds after the start.
+        midway
+            Called once, so many seconds after the start.
         """
         deliverer = self._deliverer()
-        events = [threading.Timer(wait_s, what) for wait_s, what in after_s.items()]
+        event = threading.Timer(midway_s, midway)
         used, began = _cpu_s(), time.perf_counter()
-        for event in events:
-            event.start()
+        event.start()
         ended = threading.Event()
         threads = [
             threading.Thread(target=self._work, args=(deliverer, ended), daemon=True)
@@ -171,11 +172,10 @@ class Line:
         for thread in threads:
             thread.start()
         while self._journal.parcels.pending() and time.perf_counter() - began < _LIMIT_S:
-            time.sleep(_LOOK_EVERY_S * 5)
+            time.sleep(_LOOK_EVERY_S)
         wall_s, cpu_s = time.perf_counter() - began, _cpu_s() - used
         ended.set()
-        for event in events:
-            event.cancel()
+        event.cancel()
         for thread in threads:
             thread.join(60.0)
         lost, doubled = self._count(expected)
@@ -187,7 +187,7 @@ class Line:
     def _work(deliverer: Deliverer, ended: threading.Event) -> None:
         while not ended.is_set():
             if not deliverer.step():
-                ended.wait(_LOOK_EVERY_S)
+                ended.wait(IDLE_WAIT_S)
 
     def _deliverer(self) -> Deliverer:
         returned = Returned(folder=self._answers)

@@ -101,8 +101,12 @@ class Bench:
         route = site_route([one.url for one in servers], batch=BATCH, in_flight=in_flight)
         folder = self._base / f"run-{self._n_runs}"
         line = Line(folder, route, tiles=self.tiles, n_parcels=n_parcels)
-        after_s = {DECLARED_S / 4: one.kill for one in kill}
-        figures = line.run(expected, after_s=after_s)
+
+        def midway() -> None:
+            for one in kill:
+                one.kill()
+
+        figures = line.run(expected, midway=midway, midway_s=DECLARED_S / 4)
         shutil.rmtree(folder)
         return figures
 
@@ -190,7 +194,6 @@ def _failing(bench: Bench) -> Row:
     return Row(
         words="4, one killed, one lies",
         figures=figures,
-        capacity_s=2 * CAPACITY_S,
         # What the killed one answered is known to nobody: this is the least.
         asked_again=max(0, asked - figures.n_tiles),
     )
@@ -212,8 +215,9 @@ def _print_declared(rows: Sequence[Row]) -> None:
     )
     for row in rows:
         one = row.figures
+        share = f"{row.share:.2f}" if row.capacity_s else ""
         print(
-            f"  {row.words:26}{one.tiles_s:9.0f}{row.share:13.2f}{one.ms_per_tile:13.2f}"
+            f"  {row.words:26}{one.tiles_s:9.0f}{share:>13}{one.ms_per_tile:13.2f}"
             f"{one.cpu_s / one.wall_s:7.2f}{one.lost:6}{one.doubled:9}"
         )
 

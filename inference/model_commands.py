@@ -108,6 +108,7 @@ def _described(model: "Model") -> dict[str, Any]:
 def _check(arguments: argparse.Namespace) -> int:
     from appliance.settings import load
     from inference.model import bundle
+    from inference.remote.models import remote_models
     from inference.running import engine
     from inference.running.watchdog import Watchdog
 
@@ -117,6 +118,9 @@ def _check(arguments: argparse.Namespace) -> int:
         session = engine.Session(model, device=settings.inference.device, watchdog=watchdog)
         session.run(engine.blank(model.tile_px))
         print(f"{model.name} {model.version}: good, runs on the {session.device}")
+    for remote in remote_models(settings.routes).values():
+        model, route = remote.model, remote.route
+        print(f"{model.name} {model.version}: good, runs at {remote.recipient} (route {route})")
     return 0
 
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Final
 
 import cv2
 import numpy as np
@@ -19,7 +19,7 @@ from pydicom.errors import InvalidDicomError
 from appliance.errors import RejectedError, UnfitScan
 from appliance.line import Outcome, Stage
 from appliance.settings import Report, VerdictRules
-from appliance.slides.findings import FINDINGS_JSON, Findings, TileResult, read_findings
+from appliance.slides.findings import FINDINGS_JSON, Findings, read_findings
 from appliance.slides.reader import SlideReader, open_slide
 from appliance.storage import storage_errors
 from appliance.worker import Handler, Work
@@ -28,6 +28,7 @@ from inference.judging.stored import check_fit, read_class_map, rules_of
 from inference.remote.models import RemoteModel
 from inference.remote.rejoin import rejoined, taken_over
 from inference.reports.objects import SR_DCM, written
+from inference.reports.summary import summary
 from inference.running.predict import Predictor, Progress
 
 SUMMARY_JSON, SPEED_JSON = "summary.json", "speed.json"
@@ -256,9 +257,9 @@ def write_report(
         for name, content in files.items():
             (output / name).write_bytes(content)
         speed = _speed(findings_folder) | {"report_s": round(clock() - started, 3)}
-        summary = _summary(findings) | {"seconds": speed}
+        said = summary(findings) | {"seconds": speed}
         (output / SUMMARY_JSON).write_text(
-            json.dumps(summary, indent=1, sort_keys=True) + "\n", encoding="utf-8"
+            json.dumps(said, indent=1, sort_keys=True) + "\n", encoding="utf-8"
         )
     return findings
 
@@ -266,40 +267,3 @@ def write_report(
 def _speed(findings_folder: Path) -> dict[str, float]:
     path = findings_folder / SPEED_JSON
     return dict(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else {}
-
-
-def _summary(findings: Findings) -> dict[str, object]:
-    """Give what a person or a script wants first; `findings.json` has all of it."""
-    return {
-        "slide_id": findings.slide_id,
-        "revision": findings.revision,
-        "verdict": findings.verdict.value,
-        "reason": findings.reason,
-        "tissue_area_mm2": findings.tissue_area_mm2,
-        "artifacts": {
-            area.name: {"area_mm2": area.area_mm2, "share_of_tissue": area.share_of_tissue}
-            for area in findings.artifacts
-        },
-        "tiles": {one.title: _tile_summary(one) for one in findings.tile_results},
-        "unlikeness": findings.unlikeness,
-        "models": [f"{model.name} {model.version} {model.where}" for model in findings.models],
-        "warnings": list(findings.warnings),
-    }
-
-
-def _tile_summary(result: TileResult) -> dict[str, Any]:
-    said: dict[str, Any] = {
-        "area_mm2": result.area_mm2,
-        "share_of_tissue": result.share_of_tissue,
-        "highest": result.highest,
-    }
-    remote = result.remote
-    if remote is None:
-        return said
-    return said | {
-        "is_estimate": result.is_estimate,
-        "interval_95": [remote.low, remote.high] if result.is_estimate else None,
-        "route": remote.route,
-        "seen_share_of_tissue": remote.seen_share,
-        "tiles": remote.n_tiles,
-    }

@@ -19,7 +19,7 @@ from anonymizer.attack.symmetry import CORNERS, POSES, SIDES, Lattice
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float32]
 
-TRIED: Final = 6
+_TRIED: Final = 6
 """Placements of each facet that the tree may use."""
 _LOOPED: Final = 3
 """Placements of each facet that loops are made of."""
@@ -58,7 +58,7 @@ class Ranked:
 
 def ranked(asked: Asked, values: Floats) -> Ranked:
     """Sort the shortlist by one score: `values` `(n, 4, k)`."""
-    order = np.argsort(values, axis=2, kind="stable")[:, :, :TRIED]
+    order = np.argsort(values, axis=2, kind="stable")[:, :, :_TRIED]
     return Ranked(
         candidates=asked.candidates,
         numbers=np.take_along_axis(asked.shortlist, order, axis=2),
@@ -71,13 +71,25 @@ def lattice_of(relation: Relation) -> Lattice:
     return CORNERS if relation == "diagonal" else SIDES
 
 
-def assemble(best: Ranked, on: Lattice) -> Assembly:
-    """Join tiles, most certain pair first, unless two would lie on one place."""
+def assemble(best: Ranked, on: Lattice, *, is_careful: bool = False) -> Assembly:
+    """Join tiles, most certain pair first, unless two would lie on one place.
+
+    Parameters
+    ----------
+    best
+        Placements to choose from.
+    on
+        What tiles are joined by.
+    is_careful
+        Join only what a loop of four confirms.
+    """
     n = best.n_tiles
     parts = [[index] for index in range(n)]
     part, pose = np.arange(n), np.zeros(n, np.int64)
     position = np.zeros((n, 2), np.int64)
-    for ours, facet, theirs, other_facet, mirrored in _most_certain_first(best):
+    for ours, facet, theirs, other_facet, mirrored in _most_certain_first(
+        best, is_careful=is_careful
+    ):
         keeps, moves = int(part[ours]), int(part[theirs])
         if keeps == moves:
             continue
@@ -108,6 +120,19 @@ def loops(best: Ranked) -> npt.NDArray[np.bool_]:
     return found
 
 
+def at_random(candidates: Candidates) -> Ranked:
+    """Guess: placements and their order drawn at random, never a tile beside itself."""
+    rng = np.random.default_rng(0)
+    n, per_tile = candidates.n_tiles, candidates.per_tile
+    shape = (n, 4, min(_TRIED, n - 1))
+    other = (np.arange(n)[:, None, None] + rng.integers(1, n, shape)) % n
+    numbers = candidates.number(
+        other, rng.integers(0, 4, shape), rng.integers(0, 2, shape) * (per_tile > 1)
+    )
+    values = rng.random(shape, dtype=np.float32)
+    return Ranked(candidates=candidates, numbers=numbers, values=values)
+
+
 def _walk(best: Ranked, start: tuple[Ints, Ints, Ints], hand: int) -> npt.NDArray[np.bool_]:
     """Walk around a point from every start, always turning to one hand."""
     origin, origin_facet, choice = start
@@ -130,7 +155,9 @@ def _walk(best: Ranked, start: tuple[Ints, Ints, Ints], hand: int) -> npt.NDArra
     return closes
 
 
-def _most_certain_first(best: Ranked) -> Iterator[tuple[int, int, int, int, int]]:
+def _most_certain_first(
+    best: Ranked, *, is_careful: bool
+) -> Iterator[tuple[int, int, int, int, int]]:
     n, _, k = best.numbers.shape
     tile, facet, _ = (grid.ravel() for grid in np.indices((n, 4, k)))
     number, confirmed = best.numbers.ravel(), loops(best).ravel()
@@ -138,6 +165,8 @@ def _most_certain_first(best: Ranked) -> Iterator[tuple[int, int, int, int, int]
     entered = best.candidates.facet_of(number, facet)
     mirrored = best.candidates.mirrored_of(number)
     order = np.lexsort((best.values.ravel(), ~confirmed))
+    if is_careful:
+        order = order[confirmed[order]]
     columns = np.stack([tile, facet, other, entered, mirrored], axis=1)[order]
     for row in columns.tolist():
         yield row[0], row[1], row[2], row[3], row[4]

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from anonymizer.attack.asking import Interview, interviews, is_upright
-from anonymizer.attack.assembly import TRIED, Assembly, Ranked, assemble, lattice_of, ranked
+from anonymizer.attack.assembly import Assembly, assemble, at_random, lattice_of, ranked
 from anonymizer.attack.channels import channels
 from anonymizer.attack.figures import (
     RELATIONS,
@@ -26,7 +26,7 @@ from anonymizer.attack.linkage import looks, purity, same_slide
 from anonymizer.attack.overlap import duplicates, largest_overlap
 from anonymizer.attack.overview import placed_by
 from anonymizer.attack.pairs import TruePairs, true_pairs
-from anonymizer.attack.ranking import Asked, Candidates, ranking
+from anonymizer.attack.ranking import Asked, ranking
 from anonymizer.attack.rebuilt import CellLattice, lc, nc, perfect, right_places
 from anonymizer.attack.tile_set import TileSet, TrueTile, Truth
 
@@ -120,7 +120,7 @@ def launch(
     questions = asked[nearest].asked
     values = next(a.values for a in answers[nearest] if a.ranking is strongest)
     assembly = assemble(ranked(questions, values), lattice_of(nearest))
-    by_chance = assemble(_at_random(questions.candidates), lattice_of(nearest))
+    by_chance = assemble(at_random(questions.candidates), lattice_of(nearest))
     pairs = true_pairs(placed, truth.cell_px, nearest)
     rebuilt = _rebuilt(placed, pairs, strongest, (assembly, by_chance), truth.cell_px)
     return Outcome(
@@ -196,19 +196,6 @@ def _perfect(placed: Sequence[TrueTile], cell_px: int) -> dict[Relation, Figure]
     return {
         relation: perfect(placed, pairs[: index + 1]) for index, relation in enumerate(RELATIONS)
     }
-
-
-def _at_random(candidates: Candidates) -> Ranked:
-    """Guess: placements and their order drawn at random, never a tile beside itself."""
-    rng = np.random.default_rng(0)
-    n, per_tile = candidates.n_tiles, candidates.per_tile
-    shape = (n, 4, min(TRIED, n - 1))
-    other = (np.arange(n)[:, None, None] + rng.integers(1, n, shape)) % n
-    numbers = candidates.number(
-        other, rng.integers(0, 4, shape), rng.integers(0, 2, shape) * (per_tile > 1)
-    )
-    values = rng.random(shape, dtype=np.float32)
-    return Ranked(candidates=candidates, numbers=numbers, values=values)
 
 
 def _rebuilt(

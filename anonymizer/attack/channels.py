@@ -62,6 +62,7 @@ def channels(tiles: TileSet, placed: Sequence[TrueTile]) -> tuple[Channel, ...]:
                 tells=tells,
                 strength=strength,
                 p=p,
+                follows_from_pixels=follows,
                 is_open=p is not None and p <= doubt and not follows,
             )
             for tells, strength, p in tests

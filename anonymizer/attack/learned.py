@@ -159,4 +159,4 @@ def _ahead(interview: Interview, values: Floats) -> Floats:
     better = (judged < its_own).sum(axis=1) + ((judged == its_own) & ~is_true).sum(axis=1) / 2
     by_hand = asked.ahead.sum(axis=2).min(axis=0)
     behind = np.maximum(by_hand, asked.shortlist.shape[2])
-    return np.where(is_true.any(axis=1), better, behind).astype(np.float32)
+    return np.asarray(np.where(is_true.any(axis=1), better, behind), dtype=np.float32)

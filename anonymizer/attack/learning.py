@@ -19,7 +19,7 @@ class Trees(Protocol):
 
 def boosted_trees(features: Floats, is_neighbour: npt.NDArray[np.bool_]) -> Trees:
     """Train on rows `(n, k)`; the same rows give the same trees."""
-    trees = HistGradientBoostingClassifier(
+    trees = HistGradientBoostingClassifier(  # type: ignore[no-untyped-call]  # no types
         max_iter=120,
         learning_rate=0.08,
         max_leaf_nodes=15,
@@ -34,5 +34,6 @@ def boosted_trees(features: Floats, is_neighbour: npt.NDArray[np.bool_]) -> Tree
 
 def grouped(features: Floats, n_groups: int) -> npt.NDArray[np.int64]:
     """Give the number of the group `(n,)` of each row, by k-means."""
-    found = KMeans(n_clusters=n_groups, n_init=3, random_state=0).fit_predict(features)
+    groups = KMeans(n_clusters=n_groups, n_init=3, random_state=0)  # type: ignore[no-untyped-call]  # no types
+    found = groups.fit_predict(features)  # type: ignore[no-untyped-call]  # no types
     return np.asarray(found, dtype=np.int64)

@@ -77,7 +77,7 @@ def _same(slides: Sequence[str]) -> npt.NDArray[np.bool_]:
 def _distances(look: Floats) -> Floats:
     squares = (look**2).sum(axis=1)
     matrix = squares[:, None] + squares[None, :] - 2 * look @ look.T
-    return matrix[np.triu_indices(len(look), 1)]
+    return np.asarray(matrix[np.triu_indices(len(look), 1)], dtype=np.float32)
 
 
 def _auc(distances: Floats, same: npt.NDArray[np.bool_]) -> float:

@@ -1,5 +1,6 @@
 """Place tiles by an overview: whatever smaller picture of the slide left beside them."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -19,6 +20,8 @@ SHRINKS: Final = (1, 2, 4, 8, 16, 32)
 _TRIED: Final = 12
 """Tiles by which the scale is found."""
 _SMALLEST_PX: Final = 3
+_MOST_TILES: Final = 100
+"""Tiles of each slide that are placed; so many tell the share well enough."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,14 +59,16 @@ def place(pixels: RGB, overview: RGB, *, is_upright: bool) -> Placing | None:
     ]
     if not fitting:
         return None
-    sample = pixels[:: max(1, len(pixels) // _TRIED)][:_TRIED]
+    grey = pixels.mean(axis=3, dtype=np.float32)
+    picture = overview.mean(axis=2, dtype=np.float32)
+    sample = grey[:: max(1, len(grey) // _TRIED)][:_TRIED]
 
     def mean_fit(shrink: int) -> float:
-        return float(np.mean([_fit(tile, overview, shrink, turns)[0] for tile in sample]))
+        return float(np.mean([_fit(tile, picture, shrink, turns)[0] for tile in sample]))
 
     # Small tiles fit anywhere: a finer scale wins unless a coarser one fits clearly better.
     shrink = max(fitting, key=lambda one: mean_fit(one) - 0.02 * SHRINKS.index(one))
-    found = np.array([_fit(tile, overview, shrink, turns)[1:] for tile in pixels]) * shrink
+    found = np.array([_fit(tile, picture, shrink, turns)[1:] for tile in grey]) * shrink
     return Placing(shrink=shrink, row_px=found[:, 0], column_px=found[:, 1])
 
 
@@ -75,12 +80,24 @@ def placed_by(
     Not counted when nothing left beside the tiles. An overview belongs to one slide: the one of
     whose tiles it places most.
     """
+    chosen = _some_of_each(placed)
+    tried = [placed[index] for index in chosen]
     figures = [
-        _share(placing, overview, placed, pixels.shape[1])
+        _share(placing, overview, tried, pixels.shape[1])
         for overview in others.values()
-        if (placing := place(pixels, overview, is_upright=is_upright)) is not None
+        if (placing := place(pixels[chosen], overview, is_upright=is_upright)) is not None
     ]
     return max(figures, key=lambda figure: figure.value or 0.0, default=NOT_COUNTED)
+
+
+def _some_of_each(placed: Sequence[TrueTile]) -> list[int]:
+    taken: Counter[str] = Counter()
+    chosen = []
+    for index, tile in enumerate(placed):
+        if taken[tile.slide] < _MOST_TILES:
+            taken[tile.slide] += 1
+            chosen.append(index)
+    return chosen
 
 
 def _share(placing: Placing, overview: RGB, placed: Sequence[TrueTile], side_px: int) -> Figure:
@@ -97,7 +114,7 @@ def _share(placing: Placing, overview: RGB, placed: Sequence[TrueTile], side_px:
     return Figure(value=shares[slide], chance=min(1.0, side_px**2 / area_px), n=n)
 
 
-def _fit(tile: RGB, overview: RGB, shrink: int, turns: int) -> tuple[float, int, int]:
+def _fit(tile: Floats, overview: Floats, shrink: int, turns: int) -> tuple[float, int, int]:
     """Best correlation of a tile over turns and places, with its row and column there."""
     side = tile.shape[0] // shrink
     small = cv2.resize(tile, (side, side), interpolation=cv2.INTER_AREA)

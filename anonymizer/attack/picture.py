@@ -67,7 +67,7 @@ def turned_as(tile: RGB, pose: int) -> RGB:
     back = POSES[pose].T  # an orthogonal matrix: its transpose undoes it
     source = np.einsum("ij,jrc->irc", back, np.stack([rows, columns]))
     source_row, source_column = (source + tile.shape[0] - 1) // 2
-    return tile[source_row, source_column]
+    return np.asarray(tile[source_row, source_column], dtype=np.uint8)
 
 
 def _largest_parts(assembly: Assembly) -> list[list[int]]:
@@ -78,10 +78,8 @@ def _largest_parts(assembly: Assembly) -> list[list[int]]:
 
 
 def _tile_px(boxes: list[npt.NDArray[np.int64]], side_px: int) -> int:
-    widest = max(int(box[1]) for box in boxes)
-    return max(
-        min(_TILE_PX[0], _WIDEST_PX // widest), min(_TILE_PX[1], side_px, _WIDEST_PX // widest)
-    )
+    fits = _WIDEST_PX // max(int(box[1]) for box in boxes)
+    return max(min(_TILE_PX[0], fits), min(_TILE_PX[1], side_px, fits), 1)
 
 
 def _shelves(sizes: list[tuple[int, int]]) -> tuple[list[tuple[int, int]], int]:

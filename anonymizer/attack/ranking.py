@@ -57,7 +57,8 @@ class Candidates:
         """Count, for rows over all placements, those of each tile: `(q, n)`."""
         if self.is_upright:
             return values.astype(np.float32)
-        return values.reshape(-1, 2, self.n_tiles, 4).sum(axis=(1, 3), dtype=np.float32)
+        counts = values.reshape(-1, 2, self.n_tiles, 4).sum(axis=(1, 3), dtype=np.float32)
+        return np.asarray(counts, dtype=np.float32)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -221,4 +222,4 @@ def _ahead(block: Floats, answers: Ints, candidates: Candidates) -> Floats:
     better = candidates.by_tile(block < true)
     equal = block == true
     np.put_along_axis(equal, answers[:, None], values=False, axis=1)
-    return better + candidates.by_tile(equal) / 2
+    return np.asarray(better + candidates.by_tile(equal) / 2, dtype=np.float32)

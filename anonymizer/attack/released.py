@@ -16,7 +16,8 @@ from PIL import Image, JpegImagePlugin
 from pydicom import Dataset
 from pydicom.encaps import generate_frames
 from pydicom.errors import InvalidDicomError
-from pydicom.pixels import convert_color_space, pixel_array
+from pydicom.pixels.processing import convert_color_space
+from pydicom.pixels.utils import pixel_array
 
 from anonymizer.attack.tile_set import RGB, TileSet
 from appliance.errors import ConfigError
@@ -86,24 +87,38 @@ def read_released(paths: Sequence[Path]) -> TileSet:
     return _tile_set(tiles, facts, others)
 
 
+def read_picture(path: Path) -> RGB:
+    """Read one plain picture, such as an overview. ConfigError: it is missing or does not open."""
+    if not path.is_file():
+        raise ConfigError(f"{path} is not a file.")
+    return _plain(_File(name=path.name, time=0.0, content=path.read_bytes())).pixels
+
+
 def _tile_set(
     tiles: Sequence[_Picture], facts: dict[str, dict[str, str]], others: dict[str, RGB]
 ) -> TileSet:
     told = [{**facts.get(_stem(tile.file.name), {}), **tile.facts} for tile in tiles]
     names = sorted({name for one in told for name in one})
     columns = {name: tuple(one.get(name, "") for one in told) for name in names}
+    ids = tuple(PurePosixPath(_stem(tile.file.name)).name for tile in tiles)
     plain = [tile.plain_size_bytes for tile in tiles]
     return TileSet(
         pixels=np.stack([tile.pixels for tile in tiles]),
         names=tuple(tile.file.name for tile in tiles),
-        ids=tuple(PurePosixPath(_stem(tile.file.name)).name for tile in tiles),
+        ids=ids,
         sizes_bytes=np.array([len(tile.file.content) for tile in tiles], dtype=np.int64),
         times=np.array([tile.file.time for tile in tiles]),
         tables=tuple(tile.encoding for tile in tiles),
         plain_sizes_bytes=None if None in plain else np.array(plain, dtype=np.int64),
-        facts={name: values for name, values in columns.items() if len(set(values)) > 1},
+        facts={name: values for name, values in columns.items() if _tells(values, ids)},
         others=others,
     )
+
+
+def _tells(values: Sequence[str], ids: Sequence[str]) -> bool:
+    """Tell whether a fact differs between tiles, and is not their name once more."""
+    named = all(value.strip('"') == name for value, name in zip(values, ids, strict=True))
+    return len(set(values)) > 1 and not named
 
 
 def _files(path: Path) -> Iterator[_File]:

@@ -108,6 +108,10 @@ def reversed_and_as_is(profiles: Floats) -> Floats:
     return np.stack([profiles[:, :, ::-1], profiles])
 
 
+def _floats(values: npt.ArrayLike) -> Floats:
+    return np.asarray(values, dtype=np.float32)
+
+
 def _flat(values: Floats) -> Floats:
     return values.reshape(*values.shape[:-2], -1)
 
@@ -225,9 +229,11 @@ def resampled(profiles: Floats, points: int, sigma_px: float) -> Floats:
     n, facets, length, channels = profiles.shape
     rows = np.ascontiguousarray(profiles.transpose(0, 1, 3, 2).reshape(-1, length))
     if sigma_px > 0:
-        rows = cv2.GaussianBlur(rows, (0, 0), sigma_px, sigmaY=1e-3, borderType=cv2.BORDER_REFLECT)
+        rows = _floats(
+            cv2.GaussianBlur(rows, (0, 0), sigma_px, sigmaY=1e-3, borderType=cv2.BORDER_REFLECT)
+        )
     if points != length:
-        rows = cv2.resize(rows, (points, rows.shape[0]), interpolation=cv2.INTER_AREA)
+        rows = _floats(cv2.resize(rows, (points, len(rows)), interpolation=cv2.INTER_AREA))
     return rows.reshape(n, facets, channels, points).transpose(0, 1, 3, 2)
 
 

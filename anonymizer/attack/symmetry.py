@@ -42,13 +42,13 @@ def is_flipped(turn: int | Ints) -> npt.NDArray[np.bool_]:
 def turned_side(side: int | Ints, turn: int | Ints) -> Ints:
     """Give the side at which a side of the upright tile is found after a turn."""
     quarters = (np.asarray(side) - np.asarray(turn) % 4) % 4
-    return np.where(is_flipped(turn), -quarters % 4, quarters).astype(np.int64)
+    return np.asarray(np.where(is_flipped(turn), -quarters % 4, quarters), dtype=np.int64)
 
 
 def turned_corner(corner: int | Ints, turn: int | Ints) -> Ints:
     """Give the corner at which a corner of the upright tile is found after a turn."""
     quarters = (np.asarray(corner) - np.asarray(turn) % 4) % 4
-    return np.where(is_flipped(turn), (1 - quarters) % 4, quarters).astype(np.int64)
+    return np.asarray(np.where(is_flipped(turn), (1 - quarters) % 4, quarters), dtype=np.int64)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -28,6 +28,8 @@ class Budget:
     n_waiting: int
     """Tiles in the pool."""
     n_waiting_patients: int
+    n_stranded: int
+    """Tiles in the pool that were cut for an earlier recipient or plan of the route."""
     min_patients: int
     """Patients that a batch mixes."""
     tiles_per_shard: int
@@ -44,6 +46,7 @@ def budget_of(
     *,
     given: Sequence[Sampling],
     waiting: Sequence[PooledTile],
+    n_stranded: int,
     departing: Mapping[int, Load],
     today: int,
 ) -> Budget:
@@ -56,7 +59,9 @@ def budget_of(
     given
         Every sample that its recipient was ever given.
     waiting
-        The tiles in its pool.
+        The tiles in its pool that may leave.
+    n_stranded
+        Those that may not, since its recipient or plan is another one now.
     departing
         By day (since the epoch), what leaves on it.
     today
@@ -79,6 +84,7 @@ def budget_of(
         n_exhausted=0 if most is None else sum(n >= most for n in of_patient.values()),
         n_waiting=len(waiting),
         n_waiting_patients=len({tile.patient for tile in waiting}),
+        n_stranded=n_stranded,
         min_patients=1 if policy is None else policy.min_patients,
         tiles_per_shard=0 if policy is None else policy.tiles_per_shard,
         today=departing.get(today, NOTHING),
@@ -102,6 +108,11 @@ def lines(budget: Budget) -> list[str]:
         said.append(
             f"  pool     {budget.n_waiting} tiles of {budget.n_waiting_patients} patients wait; a "
             f"batch is {budget.tiles_per_shard} tiles of at least {budget.min_patients} patients"
+        )
+    if budget.n_stranded:
+        said.append(
+            f"  stranded {budget.n_stranded} tiles were cut for an earlier recipient or plan of "
+            "this route and never leave"
         )
     limits = ", ".join(f"{name} {value:g}" for name, value in budget.limits.items())
     said.append(f"  today    {_words(budget.today)}; limits: {limits or 'none'}")

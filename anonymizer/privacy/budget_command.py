@@ -81,12 +81,14 @@ def _opened(settings: "Settings") -> "Iterator[tuple[Vault, ReleaseKeys]]":
 def _budget(route: "Route", vault: "Vault") -> "Budget":
     from anonymizer.privacy.budget import budget_of
     from anonymizer.release.limits import day_of
+    from anonymizer.release.tile_route import terms_of
 
     today = day_of(time.time())
     return budget_of(
         route,
         given=vault.samplings_of(route.recipient),
-        waiting=vault.waiting_tiles(route.name),
+        waiting=vault.waiting_tiles(route.name, terms_of(route)),
+        n_stranded=vault.n_stranded(route.name, terms_of(route)),
         departing=vault.departing(route.name, today=today),
         today=today,
     )

@@ -5,6 +5,7 @@ import argparse
 
 def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add `coverslip privacy`."""
+    from anonymizer.privacy.attack_command import register as register_attack
     from anonymizer.privacy.budget_command import register as register_budget
     from anonymizer.privacy.certify_command import register as register_certify
     from anonymizer.privacy.plan_command import register as register_plan
@@ -12,6 +13,7 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
     privacy = subparsers.add_parser("privacy", help="what leaves in tiles, and what it gives away")
     actions = privacy.add_subparsers(title="actions", metavar="ACTION", required=True)
+    register_attack(actions)
     register_certify(actions)
     register_plan(actions)
     register_budget(actions)

@@ -14,7 +14,7 @@ from anonymizer.attack.attack import attack
 from anonymizer.attack.figures import RELATIONS, SCORES, AttackReport, Ranking, Relation, ScoreName
 from anonymizer.attack.figures import Figure as Found
 from anonymizer.attack.learned import Learned
-from anonymizer.privacy.releases import of_recipient, planned, recipients
+from anonymizer.privacy.releases import each_recipient, n_cells
 from anonymizer.privacy.tissue import Tissue
 from appliance import __version__
 from appliance.certificate import Corpus, Figure, Measurement
@@ -62,14 +62,16 @@ def run_plan(
     scores
         Which pair scores it tries.
     """
-    releases = [planned(tissue, policy, key=key) for key in keys]
-    held = [of_recipient(one, name) for one in releases for name in recipients(one)]
-    n_tiles = len(releases[0][0])
-    corpus = Corpus(name=tissue.name, kind=tissue.kind, um_px=tissue.um_px, n_tiles=n_tiles)
     reports = tuple(
         attack(tiles, truth, learned=learned, scores=scores)
-        for tiles, truth in held
-        if len(tiles) > 1
+        for key in keys
+        for tiles, truth in each_recipient(tissue, policy, key=key)
+    )
+    corpus = Corpus(
+        name=tissue.name,
+        kind=tissue.kind,
+        um_px=tissue.um_px,
+        n_tiles=n_cells(tissue, policy.cell_px),
     )
     return Runs(corpus=corpus, reports=reports)
 

@@ -33,6 +33,11 @@ class _Cut:
     truth: TrueTile
 
 
+def n_cells(tissue: Tissue, cell_px: int) -> int:
+    """Count the cells of clean tissue."""
+    return sum(len(_cells(one, cell_px)) for one in tissue.pieces)
+
+
 def without_plan(tissue: Tissue, *, tile_px: int) -> Release:
     """Give every tile, touching, upright, in raster order, under its place as its name."""
     cuts = [
@@ -87,6 +92,13 @@ def planned(tissue: Tissue, policy: ColouredTiles, *, key: bytes) -> Release:
         for cut in _planned(one, policy.model_copy(update={"colour": colour}), key)
     ]
     return _sealed(cuts, cell_px=policy.cell_px)
+
+
+def each_recipient(tissue: Tissue, policy: ColouredTiles, *, key: bytes) -> tuple[Release, ...]:
+    """Give what every single recipient of a plan holds; who got less than two tiles is left out."""
+    release = planned(tissue, policy, key=key)
+    held = [of_recipient(release, name) for name in recipients(release)]
+    return tuple((tiles, truth) for tiles, truth in held if len(tiles) > 1)
 
 
 def of_recipient(release: Release, recipient: str) -> Release:

@@ -8,7 +8,7 @@ import numpy as np
 
 from anonymizer.attack.learned import Learned, train
 from anonymizer.privacy.measure import measurement_of, run_batch, run_plan
-from anonymizer.privacy.releases import of_recipient, planned, recipients
+from anonymizer.privacy.releases import each_recipient, n_cells
 from anonymizer.privacy.tissue import Piece, Tissue, piece
 from appliance.certificate import Measurement
 from appliance.errors import ConfigError
@@ -18,6 +18,8 @@ from appliance.slides.sampling import Sampler
 
 _KEYS: Final = tuple(f"key {number} of a certificate".encode() for number in range(4))
 _FEWEST_SLIDES: Final = 2
+FEWEST_CELLS: Final = 8
+"""A slide with fewer cells of clean tissue has nothing to tell."""
 _MOST_PX: Final = 64 << 20
 """Pixels of one slide that are held at once, about 8,000 x 8,000: the middle of it."""
 
@@ -28,12 +30,12 @@ def measure_slides(folder: Path, policy: ColouredTiles) -> Measurement:
     Raises
     ------
     ConfigError
-        There are not two slides fine enough, each in a folder of its own.
+        There are not two slides with enough tissue, or one is too coarse for the plan.
     """
     slides = tuple(_slides(folder, policy))
     if len(slides) < _FEWEST_SLIDES:
         raise ConfigError(
-            f"{folder} needs two slides at least, each a folder of DICOM files, fine enough."
+            f"{folder} needs two slides at least, each a folder of DICOM files with enough tissue."
         )
     runs = [
         run_plan(one, policy, keys=_KEYS, learned=_trained_on(slides, one, policy))
@@ -54,15 +56,16 @@ def _slides(folder: Path, policy: ColouredTiles) -> Iterator[Tissue]:
     folders = [path for path in sorted(folder.iterdir()) if path.is_dir()]
     for number, path in enumerate(folders, start=1):
         one = _read(sorted(path.glob("*.dcm")), policy, name=f"slide {number}")
-        if one is not None:
-            yield Tissue(name=one.slide, kind="site", um_px=policy.um_px, pieces=(one,))
+        tissue = Tissue(name=one.slide, kind="site", um_px=policy.um_px, pieces=(one,))
+        if n_cells(tissue, policy.cell_px) >= FEWEST_CELLS:
+            yield tissue
 
 
-def _read(files: list[Path], policy: ColouredTiles, *, name: str) -> Piece | None:
+def _read(files: list[Path], policy: ColouredTiles, *, name: str) -> Piece:
     with open_slide(files) as reader:
         sampler = Sampler(reader, policy.um_px)
         if sampler.coarser:
-            return None
+            raise ConfigError(f"The {name} was scanned too coarse for this plan; take it out.")
         rows = min(sampler.rows, max(1, _MOST_PX // sampler.columns))
         top = (sampler.rows - rows) // 2
         return piece(name, np.asarray(sampler.region(top, 0, rows, sampler.columns)))
@@ -70,5 +73,5 @@ def _read(files: list[Path], policy: ColouredTiles, *, name: str) -> Piece | Non
 
 def _trained_on(slides: tuple[Tissue, ...], but: Tissue, policy: ColouredTiles) -> Learned:
     key = b"the attacker's own"
-    releases = [planned(one, policy, key=key) for one in slides if one is not but]
-    return train([of_recipient(one, name) for one in releases for name in recipients(one)])
+    others = [one for one in slides if one is not but]
+    return train([held for one in others for held in each_recipient(one, policy, key=key)])

@@ -1,5 +1,6 @@
 """The release stage: for every configured route, what that route may have of a slide."""
 
+import hashlib
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -133,11 +134,12 @@ class Release:
             except PolicyRefused as error:
                 yield f"Route {route.name}: no report. {error}", ()
             else:
-                yield self._post(slide, route, "outside_sr", (product,))
+                yield self._post_once(slide, route, product)
         else:
             products = self._report(slide, route)
             if products:
-                yield self._post(slide, route, "report", products)
+                name = self._name(slide, route, "report")
+                yield self._post(slide, route, "report", products, name=name)
             else:
                 yield f"Route {route.name}: nothing. The slide has nothing that it carries.", ()
 
@@ -167,10 +169,24 @@ class Release:
         except REFUSALS as error:
             return f"Route {route.name}: no tiles. {error}", ()
 
-    def _post(
-        self, slide: OpenedSlide, route: Route, kind: str, products: tuple[Product, ...]
+    def _post_once(
+        self, slide: OpenedSlide, route: Route, product: Product
     ) -> tuple[str, tuple[Parcel, ...]]:
-        name = self._name(slide, route, kind)
+        """Hand over a bare report, unless an earlier revision of the slide gave the very same."""
+        name = product.name.removesuffix(".dcm")
+        if self._journal.parcels.known(name):
+            return f"Route {route.name}: nothing. It was given this report before.", ()
+        return self._post(slide, route, product.kind, (product,), name=name)
+
+    def _post(
+        self,
+        slide: OpenedSlide,
+        route: Route,
+        kind: str,
+        products: tuple[Product, ...],
+        *,
+        name: str,
+    ) -> tuple[str, tuple[Parcel, ...]]:
         parcel = Parcel(
             parcel_id=name,
             route=route.name,
@@ -185,10 +201,11 @@ class Release:
         kinds = ", ".join(_WORDS.get(product.kind, product.kind) for product in products)
         return f"Route {route.name}: {kinds}.{waiting((posted,))}", (posted,)
 
-    def _name(self, slide: OpenedSlide, route: Route, kind: str) -> str:
+    def _name(self, slide: OpenedSlide, route: Route, kind: str, *about: str) -> str:
         """Name a parcel so that it tells nothing, and is the same after a retry."""
         key = self._keys.sampling_key
-        return opaque_id(key, kind, slide.slide_id, str(slide.revision), route.name)
+        of = about or (str(slide.revision),)
+        return opaque_id(key, kind, slide.slide_id, *of, route.name)
 
     def _report(self, slide: OpenedSlide, route: Route) -> tuple[Product, ...]:
         """Restore the reports for a route inside; there is an SR always, the others may be absent.
@@ -234,9 +251,11 @@ class Release:
         report = read_product(slide.report / "outside_sr.dcm", "outside_sr")
         recipient = self._keys.pseudonyms.for_recipient(route.recipient)
         checked = outside_report(report, patient=slide.patient, recipient=recipient)
+        content = to_file(checked)
+        digest = hashlib.sha256(content).hexdigest()
         # A folder of a recipient collects many: each has a name of its own, which tells nothing.
-        name = f"{self._name(slide, route, 'outside_sr')}.dcm"
-        return Product(name=name, kind="outside_sr", content=to_file(checked))
+        name = self._name(slide, route, "outside_sr", route.policy_digest, digest)
+        return Product(name=f"{name}.dcm", kind="outside_sr", content=content)
 
 
 def read_product(path: Path, kind: str) -> Dataset:

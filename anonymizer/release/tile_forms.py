@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from anonymizer.pseudonyms import Pseudonyms
 from anonymizer.release.parcels import Product
 from anonymizer.release.restore import to_file
+from anonymizer.tiles.check import check_tile
 from anonymizer.tiles.dicom import tile_image
 from anonymizer.tiles.dicom_check import check_tile_file
 from anonymizer.tiles.shards import Tile, shard
@@ -31,8 +32,10 @@ def products_of(
     Raises
     ------
     DeliveryRefused
-        A DICOM file holds more than a tile may tell.
+        A tile or its DICOM file holds more than a tile may tell.
     """
+    for tile_id, tile in tiles.items():
+        check_tile(tile_id, tile)
     if route.kind in ("dimse", "stow"):
         return tuple(_file(tile_id, tile, recipient) for tile_id, tile in sorted(tiles.items()))
     packed = shard(tiles)

@@ -1,5 +1,7 @@
 """A route of shuffled tiles: sample a slide once into the pool, and send full batches."""
 
+import hashlib
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -87,7 +89,9 @@ class TileRoute:
         recipient = self._route.recipient
         if not self._vault.grant(sampling.container, recipient, "tiles"):
             raise PolicyRefused("This recipient was given something else of this container.")
-        self._vault.sample(sampling, route=self._route.name, tiles=tiles, basis=basis)
+        self._vault.sample(
+            sampling, route=self._route.name, tiles=tiles, terms=terms_of(self._route), basis=basis
+        )
         return f"Route {self._route.name}: {len(tiles)} tiles wait in the pool."
 
     def post_batches(
@@ -106,6 +110,8 @@ class TileRoute:
         for batch in self._vault.open_batches(self._route.name):
             if journal.parcels.known(batch.parcel_id):
                 self._vault.close_batch(batch.parcel_id)
+            elif batch.policy_digest != self._route.policy_digest:
+                self._vault.dissolve_batch(batch.parcel_id)
         self._make_batches(now)
         parcels, refused = [], ""
         for batch in self._vault.open_batches(self._route.name):
@@ -179,10 +185,15 @@ class TileRoute:
             }
 
     def _make_batches(self, now: float) -> None:
-        waiting = self._vault.waiting_tiles(self._route.name)
+        waiting = self._vault.waiting_tiles(self._route.name, terms_of(self._route))
         for tile_ids in compose(waiting, self._policy):
             name = batch_id(self._keys.sampling_key, route=self._route.name, tile_ids=tile_ids)
-            batch = Batch(parcel_id=name, route=self._route.name, made_at=now)
+            batch = Batch(
+                parcel_id=name,
+                route=self._route.name,
+                policy_digest=self._route.policy_digest,
+                made_at=now,
+            )
             self._vault.make_batch(batch, tile_ids)
 
     def _products(self, batch: Batch) -> tuple[Product, ...]:
@@ -190,6 +201,15 @@ class TileRoute:
         tiles = {tile_id: Tile.from_bytes(content) for tile_id, content in contents.items()}
         recipient = self._keys.pseudonyms.for_recipient(self._route.recipient)
         return products_of(self._route, batch.parcel_id, tiles, recipient=recipient)
+
+
+def terms_of(route: Route) -> str:
+    """Give the digest of what a tile was cut for: its recipient and the plan.
+
+    What waits in the pool when either changes stays there: under other terms it never leaves.
+    """
+    plan = route.policy.plan_digest if isinstance(route.policy, ColouredTiles) else ""
+    return hashlib.sha256(json.dumps([route.recipient, plan]).encode()).hexdigest()
 
 
 def read_class_map(folder: Path, findings: Findings) -> ClassMap:

@@ -1,7 +1,7 @@
 """Check a tile's DICOM file before it is signed: every attribute has the one value it may have.
 
-The bytes that are about to leave are read anew. An attribute too many, another value, a note in
-the codestream or a byte that belongs to nothing, and the parcel is not made.
+The bytes that are about to leave are read anew. An attribute too many, another value or a byte
+that belongs to nothing, and the parcel is not made.
 """
 
 from collections.abc import Mapping
@@ -15,13 +15,12 @@ from pydicom.errors import InvalidDicomError
 from pydicom.multival import MultiValue
 from pydicom.uid import JPEGBaseline8Bit, VLMicroscopicImageStorage
 
-from anonymizer.gate.codestream_check import CodestreamCheck, Frames
 from anonymizer.pseudonyms import Pseudonyms
 from anonymizer.quiet import quiet_pydicom
+from anonymizer.tiles.check import refused
 from anonymizer.tiles.dicom import spacing_mm, stain_items, tile_uids
 from anonymizer.tiles.shards import Tile
 from appliance import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
-from appliance.errors import DeliveryRefused, IdentityDoubt
 from appliance.slides.jpeg import jpeg_facts
 
 _PREAMBLE: Final = bytes(128)
@@ -88,9 +87,9 @@ def check_tile_file(content: bytes, *, tile_id: str, tile: Tile, recipient: Pseu
             again = BytesIO()
             image.save_as(again, enforce_file_format=True)
     except (InvalidDicomError, EOFError, ValueError, AttributeError, TypeError) as error:
-        raise _refused("what cannot be read back") from error
+        raise refused("what cannot be read back") from error
     if image.preamble != _PREAMBLE or again.getvalue() != content:
-        raise _refused("bytes outside its data set")
+        raise refused("bytes outside its data set")
     uids = tile_uids(tile_id, recipient)
     _check_values(
         _values(image.file_meta),
@@ -98,7 +97,7 @@ def check_tile_file(content: bytes, *, tile_id: str, tile: Tile, recipient: Pseu
     )
     _check_values(_values(image), {**_CONSTANTS, **uids, **_of_the_tile(tile_id, tile)})
     if image.AcquisitionContextSequence != stain_items(tile.stain):
-        raise _refused("attribute AcquisitionContextSequence")
+        raise refused("attribute AcquisitionContextSequence")
     _check_frame(image, tile)
 
 
@@ -106,7 +105,7 @@ def _of_the_tile(tile_id: str, tile: Tile) -> dict[str, str]:
     """Give what differs between tiles, beside their UIDs."""
     facts = jpeg_facts(tile.jpeg)
     if facts is None:
-        raise _refused("something else than a JPEG file")
+        raise refused("something else than a JPEG file")
     spacing = spacing_mm(tile.um_px)
     ratio = facts.rows * facts.columns * facts.components / len(tile.jpeg)
     return {
@@ -120,18 +119,10 @@ def _of_the_tile(tile_id: str, tile: Tile) -> dict[str, str]:
 
 
 def _check_frame(image: Dataset, tile: Tile) -> None:
-    """Check that the pixels are the one JPEG file that was cut, without a note in it."""
+    """Check that the pixels are the one JPEG file that was cut."""
     frames = list(generate_frames(image.PixelData, number_of_frames=1))
     if frames not in ([tile.jpeg], [tile.jpeg + b"\0"]):  # an item has an even length
-        raise _refused("other pixels than the tile")
-    memory = Frames(len(tile.jpeg))
-    memory.room(len(tile.jpeg))[:] = tile.jpeg
-    try:
-        end = CodestreamCheck().end_of(memory, 0, len(tile.jpeg))
-    except IdentityDoubt as error:
-        raise _refused("a codestream with more in it than pixels") from error
-    if end != len(tile.jpeg):
-        raise _refused("bytes behind the pixels")
+        raise refused("other pixels than the tile")
 
 
 def _values(dataset: Dataset) -> dict[str, str]:
@@ -150,8 +141,4 @@ def _text(element: DataElement) -> str:
 def _check_values(said: Mapping[str, str], expected: Mapping[str, str]) -> None:
     for keyword in sorted(said.keys() | expected.keys()):
         if said.get(keyword) != expected.get(keyword):
-            raise _refused(f"attribute {keyword or 'without a name'}")
-
-
-def _refused(what: str) -> DeliveryRefused:
-    return DeliveryRefused(f"The file of a tile holds what may not leave: {what}.")
+            raise refused(f"attribute {keyword or 'without a name'}")

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, CursorResult, Engine, and_, insert, or_, select, update
+from sqlalchemy import Connection, CursorResult, Engine, Select, and_, insert, or_, select, update
 
 from appliance.errors import (
     ApplianceError,
@@ -122,7 +122,8 @@ class Journal:
             row = connection.execute(
                 select(slides.c.revision, slides.c.stage).where(slides.c.slide_id == slide_id)
             ).one()
-            released = Stage(row.stage) in (Stage.RELEASE, Stage.DELIVER)
+            came_back = connection.scalar(_siding(slide_id, row.revision)) is not None
+            released = came_back or Stage(row.stage) in (Stage.RELEASE, Stage.DELIVER)
             self._update(
                 connection,
                 slides.c.slide_id == slide_id,
@@ -378,13 +379,7 @@ class Journal:
     def placed(self, claim: Claim) -> str | None:
         """Folder in `placed/` that a claimed revision came back with; None when it did not."""
         with self._reader.connect() as connection:
-            return connection.scalar(
-                select(products.c.folder).where(
-                    products.c.slide_id == claim.slide_id,
-                    products.c.revision == claim.revision,
-                    products.c.stage == SIDING,
-                )
-            )
+            return connection.scalar(_siding(claim.slide_id, claim.revision))
 
     def live_tokens(self) -> frozenset[str]:
         """Give the tokens of the leases that have not run out: their folders must not be swept."""
@@ -477,6 +472,15 @@ _ACTIONS: dict[str, tuple[tuple[State, ...], dict[str, Any], str]] = {
     ),
 }
 """Action -> (states it may start from, new values, what was done in words)."""
+
+
+def _siding(slide_id: str, revision: int) -> Select[str]:
+    """Select the folder of answers that a revision came back with."""
+    return select(products.c.folder).where(
+        products.c.slide_id == slide_id,
+        products.c.revision == revision,
+        products.c.stage == SIDING,
+    )
 
 
 def _lost(claim: Claim) -> LeaseLost:

@@ -4,15 +4,15 @@ Its rows are written once, sealed as a whole, and counted: one that is changed b
 open, and one that is taken away is missed.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, insert, select
+from sqlalchemy import Column, Connection, Row, insert, select
 
 from appliance.errors import TransientError
-from appliance.stores.vault_cells import DEPARTURE, GRANT, PLACEMENTS, TILE
-from appliance.stores.vault_rows import Rows, tallied
+from appliance.stores.vault_cells import DEPARTURE, GRANT, PLACEMENTS, TILE, Cells
+from appliance.stores.vault_rows import Rows, missing, tallied
 from appliance.stores.vault_schema import departures, grants, pooled, samplings
 
 EVERYONE: Final = "all"
@@ -67,6 +67,10 @@ class Load:
         )
 
 
+_PREFIX: Final = 2
+"""Characters that a bucket is named by: a thousand buckets, of 32 possible ones each."""
+_LAST: Final = "\U0010ffff"
+
 NOTHING: Final = Load(n_parcels=0)
 
 
@@ -75,25 +79,29 @@ class Ledger(Rows):
 
     def grant(self, container: str, recipient: str, kind: str) -> bool:
         """Say that a recipient gets this kind of a container; False when it got the other kind."""
-        place = (grants.c.container == container) & (grants.c.recipient == recipient)
         with self._engine.begin() as connection:
-            row = connection.execute(select(grants).where(place)).first()
-            if row is not None:
-                GRANT.open(self._cipher, row)
-                return bool(row.kind == kind)
+            rows = self._bucket(connection, GRANT, grants.c.container, container)
+            granted = [row.kind for row in rows if row.recipient == recipient]
+            if granted:
+                return granted == [kind]
             columns = {"container": container, "recipient": recipient, "kind": kind}
-            self._add_for_ever(connection, GRANT, b"", **columns)
+            buckets = [_bucket_of(grants.c.container, container)]
+            self._add_for_ever(connection, GRANT, b"", buckets=buckets, **columns)
         return True
 
     def samplings(self, container: str) -> tuple[Sampling, ...]:
         """Every sample ever taken of a container, by recipient."""
         with self._reader.connect() as connection:
-            return self._samplings(connection, container=container)
+            return self._samplings(connection, container)
 
     def samplings_of(self, recipient: str) -> tuple[Sampling, ...]:
         """Every sample that a recipient was ever given, by container."""
+        chosen = samplings.c.recipient == recipient
+        statement = select(samplings).where(chosen).order_by(samplings.c.container)
         with self._reader.connect() as connection:
-            return self._samplings(connection, recipient=recipient)
+            tallied(connection, samplings, self._cipher)
+            rows = connection.execute(statement).all()
+        return tuple(map(self._sampling, rows))
 
     def given(self, patient: str, recipient: str) -> int:
         """How many tiles of a patient a recipient was ever given, over all containers."""
@@ -111,6 +119,7 @@ class Ledger(Rows):
         *,
         route: str,
         tiles: Mapping[str, bytes],
+        terms: str = "",
         basis: Basis | None = None,
     ) -> bool:
         """Write one sample into the ledger and its tiles into the pool, in one commit.
@@ -119,6 +128,8 @@ class Ledger(Rows):
         ----------
         sampling, route, tiles
             The sample; content of each tile by tile id.
+        terms
+            Digest of the terms under which the tiles were cut; only under these may they leave.
         basis
             What was known when it was decided upon.
 
@@ -133,19 +144,20 @@ class Ledger(Rows):
         TransientError
             Another release daemon sampled the container or the patient since; decide again.
         """
-        place = (samplings.c.container == sampling.container) & (
-            samplings.c.recipient == sampling.recipient
-        )
         with self._engine.begin() as connection:
-            if connection.scalar(select(samplings.c.n_tiles).where(place)) is not None:
-                return False
             now = self._basis(connection, sampling.container, sampling.patient, sampling.recipient)
+            if any(earlier.recipient == sampling.recipient for earlier in now.beside):
+                return False
             if basis not in {None, now}:
                 raise TransientError("Another release daemon works on this patient's slides too.")
             self._add_for_ever(
                 connection,
                 PLACEMENTS,
                 sampling.placements,
+                buckets=[
+                    _bucket_of(samplings.c.container, sampling.container),
+                    _bucket_of(samplings.c.patient, sampling.patient),
+                ],
                 container=sampling.container,
                 recipient=sampling.recipient,
                 patient=sampling.patient,
@@ -155,7 +167,7 @@ class Ledger(Rows):
                 colludes_with=sampling.colludes_with,
                 n_tiles=sampling.n_tiles,
             )
-            beside = {"route": route, "patient": sampling.patient}
+            beside = {"route": route, "terms": terms, "patient": sampling.patient}
             rows = [
                 TILE.row(self._cipher, content, tile_id=tile_id, **beside)
                 for tile_id, content in tiles.items()
@@ -195,12 +207,12 @@ class Ledger(Rows):
             if row is not None:
                 DEPARTURE.open(self._cipher, row)
                 return int(row.day)
-            later = (departures.c.route == route) & (departures.c.day >= today)
-            day = choose(self._loads(connection.execute(select(departures).where(later)).all()))
+            day = choose(self._departing(connection, route, today))
             self._add_for_ever(
                 connection,
                 DEPARTURE,
                 b"",
+                buckets=[f"{route} {day}"],
                 parcel_id=parcel_id,
                 route=route,
                 day=day,
@@ -211,47 +223,72 @@ class Ledger(Rows):
 
     def departing(self, route: str, *, today: int) -> Mapping[int, Load]:
         """Tell what leaves on a route on each day from today on."""
-        later = (departures.c.route == route) & (departures.c.day >= today)
         with self._reader.connect() as connection:
-            return self._loads(connection.execute(select(departures).where(later)).all())
+            return self._departing(connection, route, today)
 
-    def _loads(self, rows: Sequence[Row[Any]]) -> dict[int, Load]:
+    def _departing(self, connection: Connection, route: str, today: int) -> dict[int, Load]:
+        counts = tallied(connection, departures, self._cipher)
+        later = (departures.c.route == route) & (departures.c.day >= today)
         loads: dict[int, Load] = {}
-        for row in rows:
+        for row in connection.execute(select(departures).where(later)):
             DEPARTURE.open(self._cipher, row)
             load = Load(n_tiles=row.n_tiles, size_bytes=row.size_bytes)
             loads[row.day] = loads.get(row.day, NOTHING) + load
+        expected = {
+            int(day): n
+            for name, _, day, n in ((*bucket.partition(" "), n) for bucket, n in counts.items())
+            if name == route and int(day) >= today
+        }
+        if {day: load.n_parcels for day, load in loads.items()} != expected:
+            raise missing(departures)
         return loads
 
     def _basis(self, connection: Connection, container: str, patient: str, recipient: str) -> Basis:
         return Basis(
-            beside=self._samplings(connection, container=container),
+            beside=self._samplings(connection, container),
             given=self._given(connection, patient, recipient),
         )
 
     def _given(self, connection: Connection, patient: str, recipient: str) -> int:
-        found = self._samplings(connection, patient=patient, recipient=recipient)
-        return sum(sampling.n_tiles for sampling in found)
+        rows = self._bucket(connection, PLACEMENTS, samplings.c.patient, patient)
+        return sum(row.n_tiles for row in rows if row.recipient == recipient)
 
-    def _samplings(self, connection: Connection, **columns: str) -> tuple[Sampling, ...]:
-        statement = (
-            select(samplings)
-            .filter_by(**columns)
-            .order_by(samplings.c.recipient, samplings.c.container)
+    def _samplings(self, connection: Connection, container: str) -> tuple[Sampling, ...]:
+        rows = self._bucket(connection, PLACEMENTS, samplings.c.container, container)
+        return tuple(map(self._sampling, sorted(rows, key=lambda row: str(row.recipient))))
+
+    def _sampling(self, row: Row[Any]) -> Sampling:
+        return Sampling(
+            container=row.container,
+            recipient=row.recipient,
+            patient=row.patient,
+            slide_id=row.slide_id,
+            place=row.place,
+            plan_digest=row.plan_digest,
+            colludes_with=row.colludes_with,
+            n_tiles=row.n_tiles,
+            placements=PLACEMENTS.open(self._cipher, row),
         )
-        tallied(connection, samplings, self._cipher)
-        rows = connection.execute(statement).all()
-        return tuple(
-            Sampling(
-                container=row.container,
-                recipient=row.recipient,
-                patient=row.patient,
-                slide_id=row.slide_id,
-                place=row.place,
-                plan_digest=row.plan_digest,
-                colludes_with=row.colludes_with,
-                n_tiles=row.n_tiles,
-                placements=PLACEMENTS.open(self._cipher, row),
-            )
-            for row in rows
-        )
+
+    def _bucket(
+        self, connection: Connection, cells: Cells, column: Column[str], value: str
+    ) -> list[Row[Any]]:
+        """Give the rows with a value in a column, after all of their bucket were opened."""
+        start = value[:_PREFIX]
+        counts = tallied(connection, cells.table, self._cipher)
+        near = (column >= start) & (column < start + _LAST)
+        rows = [
+            row
+            for row in connection.execute(select(cells.table).where(near))
+            if getattr(row, column.name)[:_PREFIX] == start
+        ]
+        if len(rows) != counts.get(_bucket_of(column, value), 0):
+            raise missing(cells.table)
+        for row in rows:
+            cells.open(self._cipher, row)
+        return [row for row in rows if getattr(row, column.name) == value]
+
+
+def _bucket_of(column: Column[str], value: str) -> str:
+    """Name the bucket of a keyed pseudonym: its first characters are as random as the rest."""
+    return f"{column.name} {value[:_PREFIX]}"

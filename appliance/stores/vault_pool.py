@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import delete, func, insert, select, update
 
 from appliance.errors import IdentityDoubt
 from appliance.stores.vault_cells import BATCH, TILE
@@ -27,6 +27,8 @@ class Batch:
 
     parcel_id: str
     route: str
+    policy_digest: str = ""
+    """Of the policy under which it was made; only under this one may it leave."""
     made_at: float
     """Seconds since the epoch; kept, so that a retry signs the same manifest."""
 
@@ -34,20 +36,27 @@ class Batch:
 class Pool(Rows):
     """Waiting tiles and batches."""
 
-    def waiting_tiles(self, route: str) -> tuple[PooledTile, ...]:
-        """Tiles of a route that are in no batch yet, by tile id.
+    def waiting_tiles(self, route: str, terms: str = "") -> tuple[PooledTile, ...]:
+        """Tiles of a route that are in no batch yet and were cut under some terms, by tile id.
 
-        Route and patient are believed here and checked when the batch is opened: each tile is
-        sealed for them.
+        Route, terms and patient are believed here and checked when the batch is opened: each tile
+        is sealed for them.
         """
         statement = (
             select(pooled.c.tile_id, pooled.c.patient)
-            .where(pooled.c.route == route, pooled.c.parcel_id.is_(None))
+            .where(pooled.c.route == route, pooled.c.terms == terms, pooled.c.parcel_id.is_(None))
             .order_by(pooled.c.tile_id)
         )
         with self._reader.connect() as connection:
             rows = connection.execute(statement).all()
         return tuple(PooledTile(tile_id=row.tile_id, patient=row.patient) for row in rows)
+
+    def n_stranded(self, route: str, terms: str) -> int:
+        """Count tiles of a route that were cut under other terms than these, and so never leave."""
+        stranded = (pooled.c.route == route) & (pooled.c.terms != terms)
+        statement = select(func.count()).select_from(pooled).where(stranded)
+        with self._reader.connect() as connection:
+            return int(connection.scalar(statement) or 0)
 
     def make_batch(self, batch: Batch, tile_ids: Sequence[str]) -> bool:
         """Put waiting tiles into a new batch; False, and nothing changed, when one was taken."""
@@ -61,6 +70,7 @@ class Pool(Rows):
                 json.dumps(sorted(tile_ids)).encode(),
                 parcel_id=batch.parcel_id,
                 route=batch.route,
+                policy_digest=batch.policy_digest,
                 made_at=batch.made_at,
             )
             connection.execute(insert(batches).values(closed=False, **row))
@@ -77,7 +87,13 @@ class Pool(Rows):
         with self._reader.connect() as connection:
             rows = connection.execute(statement).all()
         return tuple(
-            Batch(parcel_id=row.parcel_id, route=row.route, made_at=row.made_at) for row in rows
+            Batch(
+                parcel_id=row.parcel_id,
+                route=row.route,
+                policy_digest=row.policy_digest,
+                made_at=row.made_at,
+            )
+            for row in rows
         )
 
     def batch_tiles(self, parcel_id: str) -> dict[str, bytes]:
@@ -102,6 +118,14 @@ class Pool(Rows):
         if list(contents) != expected or any(row.route != batch.route for row in rows):
             raise IdentityDoubt("A batch of tiles in the vault is not the one that was made.")
         return contents
+
+    def dissolve_batch(self, parcel_id: str) -> None:
+        """Put the tiles of a batch that never left back into the pool."""
+        with self._engine.begin() as connection:
+            connection.execute(
+                update(pooled).where(pooled.c.parcel_id == parcel_id).values(parcel_id=None)
+            )
+            connection.execute(delete(batches).where(batches.c.parcel_id == parcel_id))
 
     def close_batch(self, parcel_id: str) -> None:
         """Forget the pixels of a batch that is on its way; the ledger keeps what it held."""

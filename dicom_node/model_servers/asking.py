@@ -63,6 +63,7 @@ class Round:
         self._changed = threading.Condition()
         self._waiting = deque(batches)
         self._under_way: dict[int, tuple[str, float]] = {}
+        self._opening: dict[str, float] = {}
         self._n_left = len(batches)
         self._clients: list[Client] = []
         self._stopped: BaseException | None = None
@@ -83,6 +84,7 @@ class Round:
             A token or a file of TLS cannot be read.
         """
         for endpoint in self._endpoints:
+            self._opening[endpoint.name] = time.monotonic()
             self._start(self._open, endpoint)
         with self._changed:
             while self._n_left and self._stopped is None and self._hopes():
@@ -121,9 +123,10 @@ class Round:
                 self._leave_out(endpoint, error)
             return
         with self._changed:
-            if self._over:
+            if self._is_out(endpoint):
                 client.close()
                 return
+            del self._opening[endpoint.name]
             self._clients.append(client)
             n_workers = min(endpoint.n_slots, self._n_left)
         for _ in range(n_workers):
@@ -186,11 +189,15 @@ class Round:
     def _leave_out(self, endpoint: Endpoint, error: ApplianceError) -> None:
         if not self._over:  # then it is we who hung up
             endpoint.rest(error)
+            self._opening.pop(endpoint.name, None)
             self.faults.setdefault(endpoint.name, error)
             self._changed.notify_all()
 
     def _give_up_overdue(self) -> None:
         now, by_name = time.monotonic(), {one.name: one for one in self._endpoints}
+        for name, began in tuple(self._opening.items()):
+            if now - began > _PATIENCE * self._timeout_s:
+                self._leave_out(by_name[name], by_name[name].faults.slow())
         for batch, (name, began) in tuple(self._under_way.items()):
             if now - began > _PATIENCE * self._timeout_s:
                 self._give_back(by_name[name], batch, by_name[name].faults.slow())

@@ -1,9 +1,12 @@
 """A model server by gRPC: the one door to grpc and to tritonclient's messages."""
 
+import os
 import ssl
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
+
+os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # it would write lines of its own to our log
 
 import grpc
 import numpy as np
@@ -12,7 +15,7 @@ from tritonclient.grpc import service_pb2, service_pb2_grpc
 from appliance.errors import ApplianceError
 from appliance.settings import RemoteModel, Server
 from dicom_node.model_servers.faults import Faults
-from dicom_node.model_servers.words import MOST_ANSWER_BYTES, Metadata, Question, Reply, Tensor
+from dicom_node.model_servers.words import Metadata, Question, Reply, Tensor
 from dicom_node.send.bearer import bearer
 from dicom_node.send.client_tls import client_context
 
@@ -20,7 +23,6 @@ _messages: Any = service_pb2
 _services: Any = service_pb2_grpc
 _OPTIONS: Final[tuple[tuple[str, int | str], ...]] = (
     ("grpc.max_send_message_length", -1),
-    ("grpc.max_receive_message_length", MOST_ANSWER_BYTES),
     ("grpc.enable_http_proxy", 0),  # no way that the settings do not name
     ("grpc.service_config_disable_resolution", 1),
     ("grpc.enable_retries", 0),  # who asks twice, and whom, is decided above
@@ -33,6 +35,9 @@ _SYSTEM_CAS: Final = (
 )
 _UNTRUSTED: Final = ("CERTIFICATE_VERIFY_FAILED", "Hostname Verification Check failed")
 """What the library says of a handshake that we ended; read, and never passed on."""
+_TOO_LONG: Final = "message larger than max"
+_OUR_LIMIT: Final = "CLIENT: "
+"""Stands before it when the limit is ours: the answer was too long, not the request."""
 
 
 class GrpcClient:
@@ -44,6 +49,10 @@ class GrpcClient:
         Where it is.
     model
         What to ask it for.
+    faults
+        What goes wrong, in our words.
+    most_bytes
+        No answer makes sense that is longer.
 
     Raises
     ------
@@ -51,11 +60,13 @@ class GrpcClient:
         A file of TLS is missing or is not what the settings say.
     """
 
-    def __init__(self, server: Server, model: RemoteModel, faults: Faults) -> None:
+    def __init__(
+        self, server: Server, model: RemoteModel, faults: Faults, *, most_bytes: int
+    ) -> None:
         self._server = server
         self._model = model
         self._faults = faults
-        self._channel = _channel(server)
+        self._channel = _channel(server, most_bytes)
         self._stub = _services.GRPCInferenceServiceStub(self._channel)
 
     def metadata(self) -> Metadata:
@@ -97,12 +108,13 @@ class GrpcClient:
             raise self._faults.away() from error
 
 
-def _channel(server: Server) -> grpc.Channel:
+def _channel(server: Server, most_bytes: int) -> grpc.Channel:
+    options = (*_OPTIONS, ("grpc.max_receive_message_length", most_bytes))
     target = f"{server.url.host}:{server.url.port}"
     if server.is_clear:
-        return grpc.insecure_channel(target, options=_OPTIONS)
+        return grpc.insecure_channel(target, options=options)
     client_context(server.tls)  # says what is wrong with the files
-    tls, options = server.tls, _OPTIONS
+    tls = server.tls
     if tls is None:
         credentials = grpc.ssl_channel_credentials(root_certificates=_system_cas())
         return grpc.secure_channel(target, credentials, options=options)
@@ -126,14 +138,16 @@ def _system_cas() -> bytes | None:
 
 def _fault(error: Any, faults: Faults) -> ApplianceError:
     """Sort a status (https://grpc.io/docs/guides/status-codes/) by what happens next."""
-    code = error.code()
-    if code is grpc.StatusCode.UNAVAILABLE:
-        told = str(error.details())
-        return faults.untrusted() if any(word in told for word in _UNTRUSTED) else faults.away()
+    code, told = error.code(), str(error.details())
+    if code is grpc.StatusCode.UNAVAILABLE and any(word in told for word in _UNTRUSTED):
+        return faults.untrusted()
+    if code is grpc.StatusCode.RESOURCE_EXHAUSTED and _TOO_LONG in told:
+        return faults.too_long() if _OUR_LIMIT in told else faults.refused()
     return _SORTED.get(code, Faults.stumbled)(faults)
 
 
 _SORTED: Final[Mapping[Any, Callable[[Faults], ApplianceError]]] = {
+    grpc.StatusCode.UNAVAILABLE: Faults.away,
     grpc.StatusCode.CANCELLED: Faults.away,
     grpc.StatusCode.DEADLINE_EXCEEDED: Faults.slow,
     grpc.StatusCode.RESOURCE_EXHAUSTED: Faults.busy,

@@ -12,7 +12,7 @@ import httpx
 from appliance.errors import ApplianceError, DeliveryRefused
 from appliance.settings import RemoteModel, Server
 from dicom_node.model_servers.faults import Faults
-from dicom_node.model_servers.words import MOST_ANSWER_BYTES, Metadata, Question, Reply, Tensor
+from dicom_node.model_servers.words import Metadata, Question, Reply, Tensor
 from dicom_node.send.bearer import bearer
 from dicom_node.send.client_tls import client_context
 from dicom_node.send.web_answer import retry_after_s
@@ -33,6 +33,10 @@ class HttpClient:
         Where it is.
     model
         What to ask it for.
+    faults
+        What goes wrong, in our words.
+    most_bytes
+        No answer makes sense that is longer.
 
     Raises
     ------
@@ -40,10 +44,13 @@ class HttpClient:
         A file of TLS is missing or is not what the settings say.
     """
 
-    def __init__(self, server: Server, model: RemoteModel, faults: Faults) -> None:
+    def __init__(
+        self, server: Server, model: RemoteModel, faults: Faults, *, most_bytes: int
+    ) -> None:
         self._server = server
         self._model = model
         self._faults = faults
+        self._most_bytes = most_bytes
         self._secured = None if server.is_clear else client_context(server.tls)
         named = None if server.tls is None else server.tls.server_name
         self._extensions = {} if named is None else {"sni_hostname": named}
@@ -123,8 +130,8 @@ class HttpClient:
         content, until = bytearray(), time.monotonic() + self._model.timeout_s
         for chunk in answer.iter_bytes():
             content += chunk
-            if len(content) > MOST_ANSWER_BYTES:
-                raise self._faults.lied("its answer is longer than any that makes sense")
+            if len(content) > self._most_bytes:
+                raise self._faults.too_long()
             if time.monotonic() > until:
                 raise self._faults.slow()
         return bytes(content)

@@ -4,7 +4,7 @@ import hashlib
 import math
 import tomllib
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
@@ -15,8 +15,10 @@ from dicom_node.model_servers.words import Metadata, Question, Reply, Tensor, Va
 
 _ANY: Final = -1
 _DTYPE: Final = np.dtype("<f4")
-_TILE_RANK: Final = 2
-_MAP_RANK: Final = 4
+_ROUND_IT_BYTES: Final = 2**16
+"""For the names, types and shapes around an answer, and for a model's metadata."""
+_RANKS: Final = (2, 4)
+"""`(n, classes)`, and `(n, rows, columns, classes)`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,14 +33,11 @@ class Terms:
         Side of the tiles.
     n_classes
         Values of each answer, of a tile or of each pixel of its map.
-    rank
-        Axes of an answer: 2 is `(n, classes)`, 4 is `(n, rows, columns, classes)`.
     """
 
     model: RemoteModel
     side_px: int
     n_classes: int
-    rank: int
 
     @classmethod
     def of(cls, route: Route) -> "Terms":
@@ -53,13 +52,13 @@ class Terms:
         if model is None or not isinstance(policy, ColouredTiles | EveryTile):
             raise ConfigError(f"The route {route.name} has no model or no plan for tiles.")
         side_px = policy.tile_px if isinstance(policy, EveryTile) else policy.crop_px
-        says = _manifest(model)
-        return cls(
-            model=model,
-            side_px=side_px,
-            n_classes=len(says["classes"]),
-            rank=_TILE_RANK if says.get("task") == "tiles" else _MAP_RANK,
-        )
+        return cls(model=model, side_px=side_px, n_classes=_n_classes(model))
+
+    @property
+    def most_answer_bytes(self) -> int:
+        """No answer to one request makes sense that is longer; a liar's is not read to its end."""
+        n_values = self.model.batch * self.side_px**2 * self.n_classes
+        return n_values * _DTYPE.itemsize + _ROUND_IT_BYTES
 
     def check_metadata(self, said: Metadata, faults: Faults) -> None:
         """Check what a server says of its model; raises ServerUnfit."""
@@ -77,7 +76,7 @@ class Terms:
             raise faults.mismatched("model.output is not the name of an output")
         if given.datatype != "FP32":
             raise faults.mismatched("its output is not of the type FP32")
-        if len(given.shape) != self.rank or given.shape[-1] not in (_ANY, self.n_classes):
+        if len(given.shape) not in _RANKS or given.shape[-1] not in (_ANY, self.n_classes):
             raise faults.mismatched(f"its output is not one of {self.n_classes} classes")
 
     def checked(self, reply: Reply, question: Question, faults: Faults) -> Values:
@@ -106,7 +105,7 @@ class Terms:
         return np.asarray(values, np.float32)
 
     def _is_shape(self, shape: tuple[int, ...], n_tiles: int) -> bool:
-        if len(shape) != self.rank or shape[0] != n_tiles or shape[-1] != self.n_classes:
+        if len(shape) not in _RANKS or shape[0] != n_tiles or shape[-1] != self.n_classes:
             return False
         return all(1 <= length <= self.side_px for length in shape[1:-1])
 
@@ -122,16 +121,16 @@ def _batch_of(taken: Tensor, batch: int) -> int:
     return 1 if batch == 1 and taken.shape[:1] == (1,) else _ANY
 
 
-def _manifest(model: RemoteModel) -> dict[str, Any]:
+def _n_classes(model: RemoteModel) -> int:
     """Read what the classes are; infer reads the rest of it."""
     path = model.folder / "model.toml"
     try:
         content = path.read_bytes()
-        says = tomllib.loads(content.decode())
+        classes = tomllib.loads(content.decode()).get("classes")
     except (OSError, ValueError) as error:
         raise ConfigError(f"model.folder: {path} is missing or is no model's.") from error
     if f"sha256:{hashlib.sha256(content).hexdigest()}" != model.digest:
         raise ConfigError(f"model.digest: {path} is another than the settings pin.")
-    if not isinstance(says.get("classes"), list):
+    if not isinstance(classes, list) or not classes:
         raise ConfigError(f"model.folder: {path} names no classes.")
-    return says
+    return len(classes)

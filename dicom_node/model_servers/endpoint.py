@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Final
 
 from appliance.errors import ApplianceError, DeliveryRefused
-from appliance.settings import RemoteModel, Server
+from appliance.settings import Server
 from dicom_node.model_servers.by_grpc import GrpcClient
 from dicom_node.model_servers.by_http import HttpClient
 from dicom_node.model_servers.checking import Terms
@@ -21,11 +21,10 @@ LIAR_RESTS_S: Final = 600.0
 _MOST_DOUBLED: Final = 7
 
 
-def connected(server: Server, model: RemoteModel, faults: Faults) -> Client:
+def connected(server: Server, terms: Terms, faults: Faults) -> Client:
     """Make a client of the kind that the server's URL asks for; raises ConfigError."""
-    if server.url.scheme in ("grpc", "grpcs"):
-        return GrpcClient(server, model, faults)
-    return HttpClient(server, model, faults)
+    kind = GrpcClient if server.url.scheme in ("grpc", "grpcs") else HttpClient
+    return kind(server, terms.model, faults, most_bytes=terms.most_answer_bytes)
 
 
 class Endpoint:
@@ -62,11 +61,11 @@ class Endpoint:
         """Check that the token and the files of TLS can be read; raises ConfigError."""
         if self._server.token_file is not None:
             bearer(self._server.token_file, setting="servers.token_file")
-        connected(self._server, self._terms.model, self.faults).close()
+        connected(self._server, self._terms, self.faults).close()
 
     def connect(self) -> Client:
         """Connect and see that the server fits the settings; raises as `Client.metadata`."""
-        client = connected(self._server, self._terms.model, self.faults)
+        client = connected(self._server, self._terms, self.faults)
         try:
             self._terms.check_metadata(client.metadata(), self.faults)
         except BaseException:

@@ -69,6 +69,10 @@ class Faults:
         """Say that its metadata does not fit the settings."""
         return ServerUnfit(f"The model server {self.name} does not fit the settings: {why}.")
 
+    def too_long(self) -> ServerLied:
+        """Say that its answer is longer than any that makes sense."""
+        return self.lied("its answer is longer than any that makes sense")
+
     def lied(self, why: str) -> ServerLied:
         """Say that its answer cannot be the answer."""
         return ServerLied(f"The model server {self.name} lied: {why}.")

@@ -17,9 +17,6 @@ from dicom_node.status import PeerFailed
 Pixels = npt.NDArray[np.uint8]
 Values = npt.NDArray[np.float32]
 
-MOST_ANSWER_BYTES = 256 * 2**20
-"""No answer to one request makes sense that is longer."""
-
 
 class ServerUnfit(DeliveryRefused):
     """The server does not run what the settings say, or does not want us."""

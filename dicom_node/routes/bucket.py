@@ -280,7 +280,7 @@ _REFUSED: Final[Mapping[str, str]] = {
     "BareRedirect": "The store wants us to go elsewhere: check endpoint and region.",
 }
 _LATER: Final[Mapping[str, str]] = {
-    "kind: Connect": "The store does not answer at its address.",
-    "kind: Timeout": "The store did not answer in time.",
+    "kind: Connect,": "The store does not answer at its address.",
+    "kind: Timeout,": "The store did not answer in time.",
 }
 """Kinds of failure as obstore and the libraries below it name them; tests meet each for real."""

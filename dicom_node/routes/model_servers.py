@@ -14,9 +14,8 @@ from appliance.settings import Route
 from dicom_node.model_servers.asking import Round
 from dicom_node.model_servers.checking import Terms
 from dicom_node.model_servers.endpoint import Endpoint
-from dicom_node.model_servers.kept import Kept, terms_of
+from dicom_node.model_servers.kept import Kept, forget, terms_of
 from dicom_node.model_servers.shard import Shard
-from dicom_node.model_servers.words import Values
 from dicom_node.routes.delivery import Delivery
 from dicom_node.status import PeerBusy
 
@@ -76,11 +75,15 @@ class ModelServersRoute:
             words = self._ask(shard, batches, kept)
         finally:
             kept.close()
+        values = [kept.values[number] for number in range(len(batches))]
+        if len({one.shape[1:] for one in values}) != 1:
+            forget(self._folder, parcel_id)
+            raise DeliveryRefused("The model servers of the route answer in different shapes.")
         answers = Answers(
             parcel_id=parcel_id,
             route=self._name,
             tile_ids=shard.tile_ids,
-            values=_joined(kept, len(batches)),
+            values=np.concatenate(values),
         )
         return Delivery(
             words=f"Answered by model servers: tiles {n_tiles}{words}",
@@ -122,10 +125,3 @@ def _only_file(parcel: VerifiedParcel) -> IO[bytes]:
         raise DeliveryRefused("A parcel for model servers holds one shard of tiles.")
     (file,) = parcel.files.values()
     return file
-
-
-def _joined(kept: Kept, n_batches: int) -> Values:
-    values = [kept.values[number] for number in range(n_batches)]
-    if len({one.shape[1:] for one in values}) != 1:
-        raise DeliveryRefused("The model servers of the route answer in maps of different sizes.")
-    return np.concatenate(values)

@@ -111,7 +111,7 @@ def rejoined(
     revision
         Whose findings these become.
     """
-    folders = sorted(path for path in placed.iterdir() if path.is_dir())
+    folders = sorted(path for path in placed.glob("*") if path.is_dir())
     said = [_said(path, remotes.get(path.name), findings, class_map, header) for path in folders]
     routes = {path.name for path in folders}
     kept = tuple(one for one in findings.tile_results if one.route not in routes)

@@ -62,13 +62,6 @@ class TissueView:
         )
         return finer >= self.threshold
 
-    def is_worth_a_look(self, *, top_um: float, left_um: float, side_um: float) -> bool:
-        """Whether a square may hold tissue or an artifact."""
-        rows = slice(int(top_um / self.um_px), int((top_um + side_um) / self.um_px) + 1)
-        columns = slice(int(left_um / self.um_px), int((left_um + side_um) / self.um_px) + 1)
-        tissue = self.probability[rows, columns] >= self.threshold
-        return bool(tissue.any()) or bool(self.something[rows, columns].any())
-
     def share(self, grid: TileGrid, *, um_px: float) -> npt.NDArray[np.float64]:
         """Give `(tile_rows, tile_columns)`: how much of each tile is tissue, 0 to 1."""
         side_um = grid.step_px * um_px
@@ -86,7 +79,8 @@ class TissueView:
         Returns
         -------
         numpy.ndarray
-            `(tile_rows, tile_columns)` bool: `is_worth_a_look` of the kept part of each.
+            `(tile_rows, tile_columns)` bool: whether the kept part of each so much as touches a
+            pixel of tissue or of anything that is not plain glass.
         """
         tops, bottoms = self._reach(grid.tile_rows, grid.step_px, um_px)
         lefts, rights = self._reach(grid.tile_columns, grid.step_px, um_px)

@@ -73,6 +73,18 @@ def test_the_budget_is_told_in_words_without_any_patient(line, capsys):
         assert sampling.container not in out
 
 
+def test_tiles_that_were_cut_under_an_earlier_plan_are_told_as_stranded(line, capsys):
+    before = line.routes[1]
+    line.routes[1] = before | {"policy": before["policy"] | {"jpeg_quality": 70}}
+    try:
+        assert coverslip(line, budget_command, "budget") == 0
+    finally:
+        line.routes[1] = before
+    out = capsys.readouterr().out
+    assert "0 tiles of 0 patients wait" in out
+    assert "stranded 6 tiles" in out
+
+
 def test_what_is_left_of_a_slides_patient_is_told_by_route(line, capsys):
     for slide_id, left in (("slide-1", 0), ("slide-2", 0), ("slide-3", 4)):
         assert coverslip(line, budget_command, "budget", "--slide", slide_id, "--json") == 0

@@ -2,12 +2,14 @@
 
 import json
 import sqlite3
+import tarfile
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from anonymizer.release.daemon import open_vault
+from anonymizer.release.tile_route import terms_of
 from anonymizer.tiles.fit import check_fit, colluding
 from anonymizer.tiles.plan import Sampler, grid_digest, placements_to_bytes, plan_tiles
 from anonymizer.tiles.pool import compose
@@ -120,7 +122,50 @@ def test_the_pool_survives_a_restart_and_counts_patients(line_of):
     line = line_of(*routes)
     released(line, "slide-3", number=3, patient=3)
     assert len(line.parcels("research")) == 4  # 48 tiles of three patients
-    assert line.vault.waiting_tiles("research") == ()
+    assert line.vault.waiting_tiles("research", terms_of(line.settings.routes[0])) == ()
+
+
+@pytest.mark.parametrize("change", [{"recipient": "company"}, {"jpeg_quality": 80}])
+def test_what_waits_for_one_recipient_and_plan_never_leaves_for_another(line_of, change):
+    terms = {"min_patients": 2, "tiles_per_shard": 16, **NOBODY}
+    released(line_of(tiles_route(**terms)), "slide-a", number=1, patient=1)
+    line = line_of(tiles_route(**(terms | change)))
+    released(line, "slide-b", number=2, patient=2)
+    assert line.parcels("research") == []
+    line = line_of(tiles_route(**terms))
+    released(line, "slide-c", number=3, patient=3)
+    assert len(line.parcels("research")) == 2  # those of slides a and c
+
+
+def test_a_batch_made_under_another_policy_is_mixed_anew(line_of):
+    terms = {"tiles_per_shard": 8, **NOBODY}
+    line = line_of(tiles_route(min_patients=1, **terms))
+    line.bring("slide-a", number=1, patient=1)
+    release = line.release()
+
+    def killed(work):
+        release(work)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        line.work(killed)
+    assert len(line.vault.open_batches("research")) == 2
+    line = line_of(tiles_route(min_patients=2, **terms))
+    released(line, "slide-b", number=2, patient=2)
+    patients = {one.tile_id: one.patient for one in tiles_of(line)}
+    assert len(line.parcels("research")) == 4
+    for parcel in line.parcels("research"):
+        with tarfile.open(next(parcel.glob("*.tar"))) as tar:
+            names = {name[:-4] for name in tar.getnames() if name.endswith(".jpg")}
+        assert len({patients[name] for name in names}) == 2
+
+
+def tiles_of(line: Line) -> list[PooledTile]:
+    return [
+        PooledTile(tile_id=tile["tile_id"], patient=sampling.patient)
+        for sampling in line.vault.samplings_of("university")
+        for tile in json.loads(sampling.placements)
+    ]
 
 
 SMALL = findings_of(side=64)  # a quarter of the slide: 4 tiles of one colour
@@ -158,22 +203,27 @@ def execute(line: Line, *statements: str) -> None:
     connection.close()
 
 
+TO_OTHERS = (
+    "UPDATE pooled SET (route, terms) = (SELECT route, terms FROM pooled WHERE route = 'other') "
+    "WHERE route = 'research'"
+)
+
+
 @pytest.mark.parametrize(
-    "statement",
+    ("statement", "number"),
     [
-        "UPDATE pooled SET route = 'other' WHERE route = 'research'",
-        "UPDATE pooled SET patient = tile_id",  # so that one patient looks like many
-        "DELETE FROM sampling",
-        "UPDATE \"grant\" SET kind = 'outside_sr'",
-        "UPDATE sampling SET container = recipient, recipient = container",
+        (TO_OTHERS, 2),
+        ("UPDATE pooled SET patient = tile_id", 2),  # so that one patient looks like many
+        ("DELETE FROM sampling", 2),
+        ("UPDATE sampling SET container = recipient", 1),  # so that a rescan looks like a first one
     ],
 )
-def test_no_tile_leaves_from_a_vault_that_was_altered(line_of, statement):
-    terms = {"min_patients": 2, "tiles_per_shard": 16} | NOBODY
+def test_no_tile_leaves_from_a_vault_that_was_altered(line_of, statement, number):
+    terms = {"min_patients": 2, "tiles_per_shard": 16, **NOBODY}
     line = line_of(tiles_route(**terms), tiles_route("other", "company", **terms))
     released(line, "slide-a", number=1, patient=1)
     execute(line, statement)
-    line.bring("slide-b", number=2, patient=2)
+    line.bring("slide-b", number=number, patient=number)
     line.work()
     assert line.status("slide-b").state is State.ASIDE
     assert line.status("slide-b").error_code == "identity-doubt"

@@ -17,6 +17,7 @@ from appliance.slides.sampling import Sampler
 from appliance.stores.vault import Vault
 from inference.running.squares import squares
 from inference.running.tiles import TileGrid
+from tests.anonymizer.release_line import INSIDE, outside_sr_route
 from tests.anonymizer.siding_line import REPORT_AFTER_S, SidingLine, asking_route, site_route
 
 
@@ -149,6 +150,20 @@ def test_a_slide_is_asked_about_once_and_its_parcels_are_posted_once(lines):
     assert line.journal.parcels.claim("compute") is None
     line.join()
     assert line.status("slide-a").revision == 2
+
+
+def test_a_recipient_of_bare_reports_gets_the_same_one_once(lines):
+    line = lines(INSIDE, outside_sr_route(), site_route())
+    line.bring("slide-a")
+    assert line.work()
+    while line.status("slide-a").state is not State.DONE:
+        for route in ("pacs", "registry"):
+            claim = line.journal.parcels.claim(route)
+            line.journal.parcels.delivered(claim, words="Sent.")
+    line.answer("compute", mean_colour)
+    line.join()
+    line.walk_on("slide-a", state=State.WAITING)
+    assert (len(line.parcels("pacs")), len(line.parcels("registry"))) == (2, 1)
 
 
 def test_a_release_that_was_killed_posts_the_same_bytes_again(lines):

@@ -11,10 +11,13 @@ from anonymizer.siding import siding as siding_module
 from appliance.answers import Answers
 from appliance.errors import IdentityDoubt, IncompleteSlide, TransientError
 from appliance.line import SIDING, Claim, Stage, State
+from appliance.sealing import CellCipher
 from appliance.stores.journal import Journal
 from appliance.stores.parcels import Parcels
+from appliance.stores.vault import Vault
 from appliance.stores.vault_asked import AskedTiles
 from appliance.stores.vault_schema import metadata
+from appliance.stores.vault_upkeep import rewrite
 from appliance.worker import Work
 from tests.anonymizer.siding_line import SidingLine, asking_route, site_route
 
@@ -294,6 +297,17 @@ def test_terms_that_were_altered_in_the_vault_stop_the_siding_alone(line):
     line.bring("slide-b", number=2, patient=2)
     assert line.work()
     assert line.status("slide-b").state is State.DONE
+
+
+def test_answers_open_with_the_key_that_comes_after(line):
+    line.answer("compute", mean_colour)
+    assert line.siding()._collect()
+    asking = line.vault.asked.asked("slide-a", "compute")
+    before = line.vault.asked.tiles(asking), line.vault.asked.answers(asking)
+    both = CellCipher(key=bytes(range(32)), earlier=(line.keys.cipher.key,))
+    rewrite(line.vault._engine, both, lambda _changed: None)
+    after = Vault(line.vault._engine, CellCipher(key=both.key)).asked
+    assert (after.tiles(asking), after.answers(asking)) == before
 
 
 # Killed between any two steps.

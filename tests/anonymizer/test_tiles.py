@@ -126,6 +126,37 @@ def test_every_tile_is_clean_tissue_all_over(class_map, terms):
         assert tile.column_px + tile.side_px <= class_map.shape[1] / scale
 
 
+@settings(max_examples=40, deadline=None)
+@given(class_map=maps, terms=policies)
+def test_one_recipient_of_two_gets_no_two_cells_that_share_an_edge(class_map, terms):
+    two = terms.model_copy(update={"colours": 2, "colour": terms.colour % 2})
+    cells = {
+        (tile.row_px // two.cell_px, tile.column_px // two.cell_px) for tile in plan(class_map, two)
+    }
+    assert not any(
+        (row + 1, column) in cells or (row, column + 1) in cells for row, column in cells
+    )
+
+
+@settings(max_examples=40, deadline=None)
+@given(class_map=maps, terms=policies, more=st.integers(0, 40), fewer=st.integers(-1, 40))
+def test_a_smaller_budget_gives_some_of_the_tiles_of_a_larger_one(class_map, terms, more, fewer):
+    small, large = sorted((more, fewer))
+    some = {tile.tile_id for tile in plan(class_map, terms, n_at_most=small)}
+    assert some <= {tile.tile_id for tile in plan(class_map, terms, n_at_most=large)}
+    assert len(some) <= max(0, small)
+
+
+@settings(max_examples=40, deadline=None)
+@given(class_map=maps, terms=policies, row=st.integers(0, 119), column=st.integers(0, 119))
+def test_tissue_that_turns_out_unclean_takes_tiles_away_and_moves_none(
+    class_map, terms, row, column
+):
+    before = set(plan(class_map, terms))
+    class_map[row % class_map.shape[0], column % class_map.shape[1]] = SlideClass.PEN
+    assert set(plan(class_map, terms)) <= before
+
+
 @settings(max_examples=30, deadline=None)
 @given(class_map=maps, terms=policies)
 def test_the_same_key_gives_the_same_plan(class_map, terms):

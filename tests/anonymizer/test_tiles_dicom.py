@@ -4,6 +4,7 @@ import io
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -14,11 +15,13 @@ from pydicom.sequence import Sequence
 
 from anonymizer.pseudonyms import Pseudonyms
 from anonymizer.release.restore import to_file
+from anonymizer.release.tile_forms import products_of
 from anonymizer.tiles.cut import encode
 from anonymizer.tiles.dicom import tile_image
 from anonymizer.tiles.dicom_check import check_tile_file
 from anonymizer.tiles.shards import Tile
 from appliance.errors import DeliveryRefused
+from appliance.settings import Route
 
 KEY = bytes(range(32))
 UNIVERSITY = Pseudonyms(KEY).for_recipient("university")
@@ -205,16 +208,26 @@ def test_bytes_outside_the_data_set_and_a_file_cut_short_are_refused(spoil) -> N
         check(spoil(file_of(one)), one)
 
 
-def test_a_note_in_the_codestream_is_refused() -> None:
-    one = tile(content=commented(jpeg()))
-    with pytest.raises(DeliveryRefused, match="more in it than pixels"):
-        check(file_of(one), one)
-
-
-def test_bytes_behind_the_codestream_are_refused() -> None:
-    one = tile(content=jpeg() + b"Zebrafinch")
-    with pytest.raises(DeliveryRefused, match="behind the pixels"):
-        check(file_of(one), one)
+@pytest.mark.parametrize(
+    ("tile_id", "one", "what"),
+    [
+        (TILE_ID, tile(content=commented(jpeg())), "more in it than pixels"),
+        (TILE_ID, tile(content=jpeg() + b"Zebrafinch"), "behind the pixels"),
+        (TILE_ID, tile(content=b"Zebrafinch"), "more in it than pixels"),
+        (TILE_ID, tile("PAS of Dr. Zebrafinch"), "a stain"),
+        (TILE_ID, tile(um_px=float("nan")), "spacing"),
+        ("slide-a", tile(), "not random"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["dimse", "folder"])
+def test_a_tile_that_tells_more_is_packed_in_no_form(
+    kind: Literal["dimse", "folder"], tile_id: str, one: Tile, what: str
+) -> None:
+    route = Route.model_construct(kind=kind)
+    assert products_of(route, "parcel", {TILE_ID: tile()}, recipient=UNIVERSITY)
+    with pytest.raises(DeliveryRefused, match=what) as raised:
+        products_of(route, "parcel", {tile_id: one}, recipient=UNIVERSITY)
+    assert "Zebrafinch" not in str(raised.value)
 
 
 def test_pixels_of_another_tile_are_refused() -> None:

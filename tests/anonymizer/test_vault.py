@@ -4,11 +4,15 @@ import sqlite3
 
 import pytest
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
+from alembic.runtime.environment import EnvironmentContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import MetaData, create_engine
 
-from appliance.errors import IdentityDoubt, IncompleteSlide, TransientError
+from appliance.errors import ConfigError, IdentityDoubt, IncompleteSlide, TransientError
 from appliance.sealing import CellCipher
-from appliance.stores.database import open_engine
+from appliance.stores.database import MIGRATIONS, open_engine
 from appliance.stores.vault import Batch, Sampling, Vault
 from appliance.stores.vault_schema import metadata
 
@@ -158,3 +162,23 @@ def test_a_manifest_comes_back_and_is_none_before(vault):
     vault.keep_manifest("p1", b"one")
     vault.keep_manifest("p1", b"two")
     assert vault.manifest("p1") == b"two"
+
+
+def test_a_ledger_that_was_written_before_its_rows_were_sealed_is_refused(path):
+    """Nobody could tell its rows from forged ones."""
+    old = create_engine(f"sqlite:///{path}")
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    config.set_main_option("version_locations", str(MIGRATIONS / "vault"))
+    config.set_main_option("path_separator", "os")
+    script = ScriptDirectory.from_config(config)
+    environment = EnvironmentContext(
+        config, script, fn=lambda revision, _: script._upgrade_revs("vault_0003", revision)
+    )
+    with old.begin() as connection:
+        environment.configure(connection=connection, target_metadata=MetaData())
+        environment.run_migrations()
+        connection.exec_driver_sql("INSERT INTO \"grant\" VALUES ('C', 'university', 'tiles')")
+    old.dispose()
+    with pytest.raises(ConfigError, match="begin a new vault"):
+        open_engine(f"sqlite:///{path}", store="vault")

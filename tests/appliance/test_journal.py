@@ -279,6 +279,61 @@ def test_processes_that_claim_at_once_never_get_the_same_slide(
         assert sorted(claimed) == sorted(f"slide-{number}" for number in range(40))
 
 
+def done(journal: Journal) -> None:
+    """Walk a slide to its end, with a verdict."""
+    walk_to(journal, Stage.INFER)
+    for stage in (Stage.INFER, Stage.REPORT, Stage.RELEASE):
+        claim = journal.claim(stage)
+        assert claim is not None
+        verdict = Verdict.ACCEPT if stage is Stage.INFER else None
+        journal.advance(claim, Outcome(verdict=verdict, reason="Sharp."))
+
+
+def test_a_slide_that_comes_back_keeps_its_images_and_its_verdict(
+    journal: Journal, clock: Clock
+) -> None:
+    done(journal)
+    before = journal.board.slide("slide")
+    images = journal.board.folder("slide", Stage.DEIDENTIFY)
+    clock.now += 60
+    assert journal.rejoin("slide", revision=1, folder="slide@placed", note="Answers.")
+    claim = journal.claim(Stage.INFER)
+    assert claim is not None
+    assert before is not None
+    assert journal.product(claim, Stage.DEIDENTIFY).folder == images
+    assert journal.placed(claim) == "slide@placed"
+    journal.advance(claim, Outcome())
+    after = journal.board.slide("slide")
+    assert after is not None
+    assert (after.stage, after.revision) == (Stage.REPORT, 2)
+    told = ("verdict", "reason", "verdict_at")
+    assert [getattr(after, name) for name in told] == [getattr(before, name) for name in told]
+    stages = {Stage.ASSEMBLE, Stage.DEIDENTIFY, Stage.INFER}
+    assert journal.board.stage_times("slide", 2).keys() == stages
+
+
+def test_a_late_object_of_a_slide_that_came_back_waits_for_a_person(journal: Journal) -> None:
+    done(journal)
+    assert journal.rejoin("slide", revision=1, folder="slide@placed", note="Answers.")
+    journal.new_revision("slide", actor="node", last_byte_at=2.0)
+    assert state(journal) == (Stage.ASSEMBLE, State.HELD)
+
+
+def test_answers_are_named_until_release_has_them(journal: Journal, clock: Clock) -> None:
+    parcel = Parcel(parcel_id="p", route="rack", kind="tiles", folder="p@1", slide_id=None)
+    with journal._engine.begin() as connection:
+        journal.parcels.add(connection, parcel)
+    claim = journal.parcels.claim("rack")
+    assert claim is not None
+    assert journal.board.live_parcel_tokens(clock.now) == {claim.token}
+    journal.parcels.delivered(claim, words="Answered.", answers=f"p@{claim.token}")
+    assert journal.board.named_answers("rack") == {f"p@{claim.token}"}
+    (answered,) = journal.parcels.answered()
+    journal.parcels.collected(answered)
+    assert journal.board.named_answers("rack") == frozenset()
+    assert journal.parcels.answered() == ()
+
+
 def test_the_migrations_make_the_tables_that_the_code_speaks_of(journal: Journal) -> None:
     inspector = inspect(journal._engine)
     for table in journal_schema.metadata.sorted_tables:

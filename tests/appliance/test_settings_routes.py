@@ -1,5 +1,6 @@
 """Which ways out the settings allow: each refusal is one sentence that names the key."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,10 @@ peer = { ae_title = "PACS", host = "10.1.0.9", port = 104, tls = { ca = "/etc/ca
 
 STATEMENT = 'statement = "Does not protect against whoever holds the original."'
 
+STORE = (
+    'store = { url = "s3://tiles/coverslip", endpoint = "https://store.example:9000", '
+    'credentials_file = "/etc/coverslip/store.toml" }'
+)
 BUCKET = f"""
 [[routes]]
 name = "bucket"
@@ -34,7 +39,7 @@ recipient = "university"
 place = "outside"
 kind = "object_store"
 carries = ["tiles"]
-store = {{ url = "s3://tiles/coverslip", endpoint = "https://store.example:9000", credentials_file = "/k" }}
+{STORE}
 [routes.policy]
 mechanism = "coloured_tiles"
 {STATEMENT}
@@ -246,6 +251,21 @@ def test_what_is_no_peer_of_the_hospital_is_never_inside(refusal, text: str, wor
         (changed(SERVERS, ("grpcs:", "grpc:")), "the route is in clear text"),
         (changed(SERVERS, ("https:", "http:")), "the route is in clear text"),
         (BASE + BUCKET.replace("store =", "limits = { tiles_per_day = 0 }\nstore ="), "limits"),
+        (
+            BASE + BUCKET.replace("store =", "limits = { tiles_per_day = 255 }\nstore ="),
+            "tiles_per_day is below tiles_per_shard: no batch could leave",
+        ),
+        (
+            changed(PACS, ('["SR", "SEG"]', '["originals"]\nlimits = { parcels_per_day = 1 }')),
+            "an archive route has no limits of a day, only mb_s",
+        ),
+        (
+            changed(REGISTRY, ("outside_sr", "tiles"), ("bare_report", "coloured_tiles"))
+            + "tiles_per_shard = 513\n",
+            "tiles_per_shard may be at most 512 in DICOM",
+        ),
+        (changed(BUCKET, ("s3://tiles", "file://tiles")), "the url is to be file:///folder"),
+        (changed(BUCKET, ("s3://tiles", "file:///tiles")), "a folder needs none"),
     ],
 )
 def test_a_way_that_leads_nowhere_or_in_the_clear_is_refused(
@@ -344,5 +364,21 @@ def test_digests_name_what_a_policy_says_and_what_the_attack_measures(parsed) ->
     elsewhere = of(BUCKET.replace("university", "institute"))
     assert elsewhere[0] != policy
     assert elsewhere[1] == plan
-    limited = BUCKET.replace("store =", "limits = { tiles_per_day = 9 }\nstore =")
+    limited = BUCKET.replace("store =", "limits = { mb_per_day = 9 }\nstore =")
     assert of(limited)[0] == policy, "a limit changes nothing about what was signed before"
+
+
+def test_what_the_shipped_example_comments_out_is_sound_too(parsed) -> None:
+    example = (Path(__file__).parents[2] / "docs" / "coverslip.toml").read_text(encoding="utf-8")
+    start = example.index("# Every other route spells")
+    lines = example[start : example.index("# System groups")].splitlines()
+    table = re.compile(r"# (\[|\w+ = |  \{|\])")
+    text = "\n".join(line.removeprefix("# ") if table.match(line) else line for line in lines)
+    settings = parsed(BASE + text.replace("sha256:...", f"sha256:{'0' * 64}"))
+    assert {(route.place, route.kind) for route in settings.routes} >= {
+        ("outside", "object_store"),
+        ("outside", "model_servers"),
+        ("site", "model_servers"),
+    }
+    named = {key for route in settings.routes for key in route.policy.model_fields_set}
+    assert named >= set(ColouredTiles.model_fields), "each key of a plan is in the example"

@@ -34,11 +34,6 @@ from tritonclient.grpc import service_pb2_grpc as services
 MODEL = Path(__file__).parents[2] / "inference" / "models" / "metastasis"
 NAME, INPUT, OUTPUT, SIDE_PX = "metastasis", "image", "probability", 96
 LENGTH = "Inference-Header-Content-Length"
-ANY_LENGTH = [
-    ("grpc.max_receive_message_length", -1),
-    ("grpc.max_send_message_length", -1),
-    ("grpc.so_reuseport", 0),
-]
 
 Tiles = npt.NDArray[np.uint8]
 Values = npt.NDArray[np.float32]
@@ -49,19 +44,24 @@ class Behaviour:
     """How the server behaves; a test may change it while it runs."""
 
     lies: str = ""
-    """shape, classes, nan, infinity, swapped_ids, no_id, name, datatype, short: in its answers."""
+    """What is wrong with its answers: shape, classes, nan, infinity, swapped_ids, no_id, name,
+    datatype, short, long; or maps, which is no lie."""
     says: str = ""
-    """input, datatype, side, output, classes: what of its metadata does not fit."""
+    """input, datatype, side, output, classes: what of its metadata does not fit; or drips."""
     status: int = 0
     """HTTP status, or its like in gRPC, that every request is answered with."""
     hangs: bool = False
     """Requests are never answered."""
+    drips: bool = False
+    """Answers come byte by byte, and never to an end; by HTTP only."""
     service_s: float = 0.0
     """A request takes so long, and answers are cheap; 0 runs the model."""
     at_once: int = 1
     """Requests that are served at the same time with a service time."""
     good: int = 0
     """So many requests are answered well before any fault."""
+    takes_mib: int = -1
+    """Longest request, by gRPC only."""
     token: str = ""
     """Bearer token that is wanted."""
 
@@ -182,6 +182,10 @@ def told(
         values[-1, 0] = np.nan if lies == "nan" else np.inf
     if lies == "shape":
         values = values[:-1]
+    if lies == "maps":
+        values = np.repeat(values[:, None], 9, axis=1).reshape(-1, 3, 3, 2)
+    if lies == "long":
+        values = np.zeros((10**6, 2), np.float32)
     if lies == "classes":
         values = np.concatenate([values, values[:, :1]], axis=1)
     content = values.tobytes()
@@ -260,7 +264,11 @@ class Identity:
 @contextmanager
 def by_grpc(behaviour: Behaviour, tls: Identity | None = None) -> Iterator["Double"]:
     served = Served(behaviour)
-    server = grpc.server(ThreadPoolExecutor(max(8, 2 * behaviour.at_once)), options=ANY_LENGTH)
+    takes = behaviour.takes_mib * 2**20 if behaviour.takes_mib > 0 else -1
+    server = grpc.server(
+        ThreadPoolExecutor(max(8, 2 * behaviour.at_once)),
+        options=[("grpc.max_receive_message_length", takes), ("grpc.so_reuseport", 0)],
+    )
     services.add_GRPCInferenceServiceServicer_to_server(_Servicer(served), server)
     if tls is None:
         port = server.add_insecure_port("127.0.0.1:0")
@@ -295,6 +303,7 @@ class _Handler(BaseHTTPRequestHandler):
         except Refusal as refusal:
             self._answer(refusal.status, b"{}")
         else:
+            self._drip(self.served.behaviour.says == "drips")
             self._answer(200, json.dumps(self.served.metadata()).encode())
 
     def do_POST(self) -> None:
@@ -312,12 +321,18 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             self._check()
             said, values = self.served.infer(asked, tiles)
+            self._drip(self.served.behaviour.drips)
         except Refusal as refusal:
             self._answer(refusal.status, b'{"error":"Refused, for a reason that nobody is told."}')
             return
         said["outputs"][0]["parameters"] = {"binary_data_size": len(values)}
         head = json.dumps(said).encode()
         self._answer(200, head + values, (LENGTH, str(len(head))))
+
+    def _drip(self, drips: bool) -> None:
+        self.close_connection = drips
+        while drips and not self.served.ended.wait(0.05):
+            self.wfile.write(b"H")
 
     def _check(self) -> None:
         name = self.path.split("/")[3]

@@ -103,7 +103,7 @@ def running_orthanc(
             assert process.poll() is None, (folder / "orthanc.log").read_text()[-2000:]
             yield one
         finally:
-            process.terminate()
+            process.kill()  # asked to end, it takes more than three seconds
             process.wait()
 
 

@@ -19,6 +19,7 @@ from appliance.stores.journal import MAX_ATTEMPTS
 from dicom_node.deliver import archive
 from dicom_node.deliver.archiving import Archiver
 from dicom_node.deliver.daemon import MAXIMUM_STUMBLES, confirming
+from dicom_node.deliver.pace import Pace
 from dicom_node.receive.places import open_spool
 from dicom_node.send.sender import Outgoing, outgoing, send
 from dicom_node.status import PeerFailed
@@ -196,6 +197,19 @@ def test_every_object_is_forwarded_once_and_late_ones_follow(
     one.forward_all()
     assert sent == [image.uid for image in images]
     assert one.states() == [SENT] * 3
+
+
+def test_originals_are_forwarded_no_faster_than_the_limit(
+    hospital: Hospital, tmp_path: Path
+) -> None:
+    paths = store(hospital, tmp_path / "slide", *[Image() for _ in range(3)])
+    now = [0.0]
+    one = Archiving(hospital, pace=Pace(0.001, clock=lambda: now[0]))
+    one.forward_all()
+    assert one.states().count(SENT) == 1
+    now[0] += max(path.stat().st_size for path in paths) / 1e3 + 1.0
+    one.forward_all()
+    assert one.states().count(SENT) == 2
 
 
 def test_an_absent_peer_is_left_alone_for_a_while(hospital: Hospital, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -117,6 +118,7 @@ def test_a_server_that_does_not_fit_the_settings_is_asked_nothing(
 
 LIES = [
     "shape", "classes", "nan", "infinity", "swapped_ids", "no_id", "name", "datatype", "short",
+    "long",
 ]  # fmt: skip
 
 
@@ -189,6 +191,25 @@ def test_a_server_that_hangs_is_given_up_after_its_time(way: str, tmp_path: Path
         assert f"{slow.name} did not answer in time" in words
 
 
+def test_a_server_that_drips_is_given_up_after_its_time(tmp_path: Path) -> None:
+    with doubles("http", Behaviour(drips=True, service_s=0.001), QUICK) as [slow, good]:
+        route = site_route([slow.url, good.url], in_flight=1, timeout_s=0.4)
+        carrier = ModelServersRoute(route, folder=tmp_path)
+        for number in range(20):
+            words, answers = asked_by(carrier, route, parcel_id=f"parcel-{number}")
+            check_right(answers)
+            if slow.asked:
+                break
+        assert f"{slow.name} did not answer in time" in words
+
+
+def test_a_server_whose_metadata_drip_does_not_hold_the_parcel_for_ever(tmp_path: Path) -> None:
+    with doubles("http", Behaviour(says="drips", service_s=0.001)) as [slow]:
+        with pytest.raises(PeerUnavailable, match="did not answer in time"):
+            ask(site_route([slow.url], timeout_s=0.4), tmp_path)
+        assert slow.asked == ()
+
+
 @both_ways
 def test_a_server_that_is_killed_in_mid_request_loses_its_tiles_to_another(
     way: str, tmp_path: Path
@@ -225,6 +246,25 @@ def test_a_server_that_is_killed_in_mid_request_loses_its_tiles_to_another(
             words, answers = future.result(60.0)
     check_right(answers)
     assert "is not there or went away" in words
+
+
+def test_maps_are_answers_too_but_not_beside_others(tmp_path: Path) -> None:
+    maps = Behaviour(lies="maps", service_s=0.001)
+    with doubles("http", maps) as [double]:
+        _, answers = ask(site_route([double.url]), tmp_path)
+        assert answers.values.shape == (37, 3, 3, 2)
+        assert np.array_equal(answers.values[:, 1, 2], cheap(np.stack(list(TILES.values()))))
+        double.served.behaviour = replace(maps, good=len(double.asked) + 2)
+        with pytest.raises(DeliveryRefused, match="in different shapes"):
+            ask(site_route([double.url]), tmp_path, parcel_id="mixed")
+        assert [one.name for one in tmp_path.iterdir()] == ["parcel-1.partial"]
+
+
+def test_a_request_that_is_longer_than_the_server_takes_names_the_setting(tmp_path: Path) -> None:
+    short = Behaviour(takes_mib=1, service_s=0.001)
+    refused = pytest.raises(DeliveryRefused, match=r"model\.batch is not what it takes")
+    with doubles("grpc", short) as [double], refused:
+        ask(site_route([double.url], batch=64), tmp_path, shard(some_tiles(64)))
 
 
 def test_another_recipient_is_never_asked_instead(tmp_path: Path) -> None:

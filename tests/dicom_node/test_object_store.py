@@ -262,7 +262,7 @@ def silent(connection: Any) -> None:
             DeliveryRefused,
             "clock is as wrong",
         ),
-        (lambda connection: None, PeerUnavailable, "broke off"),
+        (lambda connection: connection.recv(1), PeerUnavailable, "broke off"),
     ],
 )
 def test_what_a_store_answers_is_told_apart(

@@ -227,6 +227,13 @@ def test_a_lying_server_costs_its_answers_and_not_the_verdict(
     assert words in findings.warnings[-1]
 
 
+def test_answers_that_are_gone_leave_the_findings_as_they_are(
+    analysed: Analysed, class_map: ClassMap, remotes: dict[str, RemoteModel], tmp_path: Path
+) -> None:
+    joined = join(analysed, class_map, tmp_path / "gone", remotes).findings
+    assert joined == replace(analysed.findings, revision=2)
+
+
 def test_tiles_beyond_the_slide_are_not_believed(
     analysed: Analysed, class_map: ClassMap, remotes: dict[str, RemoteModel], tmp_path: Path
 ) -> None:

@@ -20,6 +20,7 @@ from appliance.stores.journal import Journal
 from appliance.worker import Worker
 from inference.remote.models import RemoteModel, remote_models
 from inference.reports import codes
+from inference.reports.picture import _legend
 from inference.running.predict import Predictor
 from inference.stage import infer_handler, join, report_handler, write_report
 from tests.inference.conftest import SLIDE_ID, Analysed, open_folder, quiet
@@ -197,6 +198,12 @@ def test_the_page_and_the_summary_say_the_same(
     assert sampled["interval_95"] == [result.remote.low, result.remote.high]
     assert summary["tiles"]["own: coverslip-metastasis: tumor"]["interval_95"] is None
     assert any("at lab-clinic (route lab)" in model for model in summary["models"])
+
+
+def test_the_picture_gives_an_estimate_as_about_so_much(reported: Reported) -> None:
+    shares = {one.route: 100 * one.share_of_tissue for one in reported.findings.tile_results}
+    told = [words for kind, words in _legend(reported.findings) if kind is None]
+    assert told == [f"tumor about {shares['lab']:.1f} %", f"tumor {shares['own']:.1f} %"]
 
 
 def finished(tmp_path: Path, slide: Path, predictor: Predictor) -> tuple[Journal, Root]:

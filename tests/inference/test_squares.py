@@ -46,6 +46,13 @@ def test_large_squares_come_first_and_small_ones_last() -> None:
     assert sizes == sorted(sizes, reverse=True)
 
 
+def is_worth_a_look(view: TissueView, top_um: float, left_um: float, side_um: float) -> bool:
+    rows = slice(int(top_um / view.um_px), int((top_um + side_um) / view.um_px) + 1)
+    columns = slice(int(left_um / view.um_px), int((left_um + side_um) / view.um_px) + 1)
+    tissue = view.probability[rows, columns] >= view.threshold
+    return bool(tissue.any()) or bool(view.something[rows, columns].any())
+
+
 @given(
     rows=st.integers(1, 400),
     columns=st.integers(1, 400),
@@ -67,10 +74,8 @@ def test_all_tiles_at_once_are_judged_as_each_by_itself(
     side_um = tiles.step_px * um_px
     one_by_one = [
         [
-            view.is_worth_a_look(
-                top_um=row * tiles.step_px * um_px,
-                left_um=column * tiles.step_px * um_px,
-                side_um=side_um,
+            is_worth_a_look(
+                view, row * tiles.step_px * um_px, column * tiles.step_px * um_px, side_um
             )
             for column in range(tiles.tile_columns)
         ]

@@ -43,7 +43,7 @@ def walk(folder: Path, orthanc_program: str) -> None:
 
         site = stack.enter_context(ApplianceSite(folder / "site", edit=edit))
         (slide_id,) = send(site, scan)
-        wait_for(lambda: site.tended() and all_delivered(site), "both reports are delivered")
+        wait_for(lambda: site.tended() and all_delivered(site), "both reports", limit_s=150)
         keep_what_arrived(registry, folder / "arrived")
     facts = {
         "slide_id": slide_id,

@@ -74,5 +74,5 @@ def running_orthanc(
             wait_for(orthanc.is_up, "Orthanc answers", limit_s=60)
             yield orthanc
         finally:
-            process.terminate()
+            process.kill()  # asked to end, it takes more than three seconds
             process.wait()

@@ -5,7 +5,7 @@ taken over. What it lacks is the signing key.
 """
 
 import shutil
-from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -18,19 +18,33 @@ from tests.line.appliance_site import ApplianceSite, content, wait_for
 from tests.line.conftest import tiny_slide
 
 
+@dataclass(frozen=True, slots=True)
+class Target:
+    """An appliance, and a slide whose products have left already."""
+
+    site: ApplianceSite
+    slide_id: str
+
+    def good_parcel(self, route: str) -> Path:
+        deliveries = self.site.slides()[self.slide_id].deliveries
+        (parcel_id,) = [d.parcel_id for d in deliveries if d.route == route]
+        (folder,) = self.site.root.outbox(route).glob(f"{parcel_id}@*")
+        return folder
+
+    def originals(self) -> Path:
+        return self.site.product(self.slide_id, Stage.ASSEMBLE)
+
+    def planted(self, route: str, name: str) -> Path:
+        """Copy a well-signed parcel of the PACS into an outbox under a new name."""
+        folder = self.site.root.outbox(route) / f"{name}@0"
+        shutil.copytree(self.good_parcel("pacs"), folder)
+        return folder
+
+
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApplianceSite]:
-    folder = tmp_path_factory.mktemp("hostile")
-    with ApplianceSite(folder / "site") as site:
-        site.walk(tiny_slide(folder / "scan", seed=1))
-        yield site
-
-
-def good_parcel(site: ApplianceSite, route: str) -> Path:
-    (slide,) = site.slides().values()
-    (parcel_id,) = [d.parcel_id for d in slide.deliveries if d.route == route]
-    (folder,) = site.root.outbox(route).glob(f"{parcel_id}@*")
-    return folder
+def target(running: ApplianceSite, tmp_path_factory: pytest.TempPathFactory) -> Target:
+    scan = tiny_slide(tmp_path_factory.mktemp("hostile") / "scan", seed=61)
+    return Target(running, running.walk(scan).slide_id)
 
 
 def post(site: ApplianceSite, route: str, folder: str, *, kind: str = "report") -> None:
@@ -72,21 +86,14 @@ def everything_outside(site: ApplianceSite) -> dict[str, bytes]:
     return content(site.site.pacs) | content(site.site.registry) | content(site.site.university)
 
 
-def planted(site: ApplianceSite, route: str, name: str) -> Path:
-    """Copy a well-signed parcel of the PACS into an outbox under a new name."""
-    target = site.root.outbox(route) / f"{name}@0"
-    shutil.copytree(good_parcel(site, "pacs"), target)
-    return target
-
-
-def unsigned(site: ApplianceSite) -> tuple[str, Path]:
-    folder = planted(site, "pacs", "unsigned")
+def unsigned(target: Target) -> tuple[str, Path]:
+    folder = target.planted("pacs", "unsigned")
     (folder / "manifest.sig").unlink()
     return "pacs", folder
 
 
-def altered(site: ApplianceSite) -> tuple[str, Path]:
-    folder = planted(site, "pacs", "altered")
+def altered(target: Target) -> tuple[str, Path]:
+    folder = target.planted("pacs", "altered")
     file = folder / "sr.dcm"
     data = bytearray(file.read_bytes())
     data[-3] ^= 1
@@ -95,47 +102,46 @@ def altered(site: ApplianceSite) -> tuple[str, Path]:
     return "pacs", folder
 
 
-def misrouted(site: ApplianceSite) -> tuple[str, Path]:
-    return "registry", planted(site, "registry", "misrouted")
+def misrouted(target: Target) -> tuple[str, Path]:
+    return "registry", target.planted("registry", "misrouted")
 
 
-def with_a_label(site: ApplianceSite) -> tuple[str, Path]:
+def with_a_label(target: Target) -> tuple[str, Path]:
     """A whole scanned instance slipped in beside what was signed."""
-    folder = planted(site, "pacs", "label")
-    originals = sorted(site.root.zone("original").rglob("*.dcm"))
-    shutil.copy(originals[-1], folder / "label.dcm")
+    folder = target.planted("pacs", "label")
+    shutil.copy(max(target.originals().glob("*.dcm")), folder / "label.dcm")
     return "pacs", folder
 
 
-def by_symbolic_link(site: ApplianceSite) -> tuple[str, Path]:
-    folder = planted(site, "pacs", "link")
-    moved = site.root.zone("outbox") / "elsewhere.dcm"
+def by_symbolic_link(target: Target) -> tuple[str, Path]:
+    folder = target.planted("pacs", "link")
+    moved = target.site.root.zone("outbox") / "elsewhere.dcm"
     (folder / "sr.dcm").rename(moved)
     (folder / "sr.dcm").symlink_to(moved)
     return "pacs", folder
 
 
-def outside_the_outbox(site: ApplianceSite) -> tuple[str, Path]:
+def outside_the_outbox(target: Target) -> tuple[str, Path]:
     """A row whose folder walks out of the outbox, to a whole slide."""
-    (slide,) = sorted(site.root.zone("original").iterdir())
-    return "pacs", Path("..") / ".." / "original" / slide.name
+    return "pacs", Path("..") / ".." / "original" / target.originals().name
 
 
 @pytest.mark.parametrize(
     "attack", [unsigned, altered, misrouted, with_a_label, by_symbolic_link, outside_the_outbox]
 )
-def test_nothing_leaves_by(site: ApplianceSite, attack) -> None:  # type: ignore[no-untyped-def]
+def test_nothing_leaves_by(target: Target, attack) -> None:  # type: ignore[no-untyped-def]
+    site = target.site
     before = everything_outside(site)
-    route, folder = attack(site)
+    route, folder = attack(target)
     name = str(folder) if not folder.is_absolute() else folder.name
     post(site, route, name)
     assert refused(site, name)
     assert everything_outside(site) == before
 
 
-def test_a_retry_by_the_attacker_sends_what_was_signed_and_no_more(site: ApplianceSite) -> None:
+def test_a_retry_by_the_attacker_sends_what_was_signed_and_no_more(target: Target) -> None:
+    site, slide_id = target.site, target.slide_id
     before = everything_outside(site)
-    (slide_id,) = site.slides()
     journal = open_journal(site.settings)
     with journal._engine.begin() as connection:
         connection.execute(

@@ -1,6 +1,7 @@
 """Tiles go to model servers, answers come back, and a second report says what they found."""
 
 import itertools
+import signal
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -26,7 +27,7 @@ from tests.line.asking_site import (
     classifier_folder,
     model_server,
 )
-from tests.line.conftest import tiny_slide
+from tests.line.conftest import clean_slide
 
 ROUTES = {"rack", "company"}
 
@@ -37,6 +38,8 @@ class Walked:
     def __init__(self, site: ApplianceSite, scan: Path) -> None:
         self.site = site
         self.slide_id = site.walk(scan).slide_id
+        wait_for(lambda: site.tended() and self._told("answered"), "answers came back")
+        site.signal("release", signal.SIGKILL)  # whatever it is doing with them
         wait_for(lambda: site.tended() and self._joined(), "both routes were joined")
         self.status: SlideStatus = site.slides()[self.slide_id]
         self.events = site.board.events(slide_id=self.slide_id)
@@ -45,6 +48,9 @@ class Walked:
             (pydicom.dcmread(path) for path in site.site.pacs.glob("*.dcm")),
             key=lambda one: (one.ContentDate, one.ContentTime, int(one.InstanceNumber)),
         )
+
+    def _told(self, kind: str) -> bool:
+        return any(one.kind == kind for one in self.site.board.events(slide_id=self.slide_id))
 
     def _folder(self, stage: str, *, revision: int) -> str:
         with self.site.board._engine.connect() as connection:
@@ -86,7 +92,7 @@ class Walked:
 @pytest.fixture(scope="module")
 def asked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Walked, dict[str, Server]]]:
     folder = tmp_path_factory.mktemp("asking")
-    scan = tiny_slide(folder / "scan", seed=3)
+    scan = clean_slide(folder / "scan", seed=3)
     model = classifier_folder(folder / "classifier")
     with ExitStack() as stack:
         servers = {
