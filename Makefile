@@ -6,6 +6,7 @@
 # make accuracy        what the bundled models reach on real and painted images, and whether the aims hold
 # make bench-inference   how fast slides are judged, beside what most tools do and the physical bound, and the memory it takes (QUICK=1)
 # make bench-line   from the last byte to the verdict, and slides per hour, on the whole line (QUICK=1)
+# make bench-privacy   what the attack rebuilds of tiles: without a plan, shuffled, by each of our release plans (QUICK=1)
 # make bench-receive   how fast slides are received, beside DCMTK and Orthanc (QUICK=1: a short form)
 # make bench-routes   how fast tiles are asked about at one, two and more model servers, and what it costs here (QUICK=1)
 # make triton      an environment with a real model server, for the tests and bench-routes
@@ -18,7 +19,7 @@ BIN    := $(VENV)/bin
 SLIDE  ?=
 SEED   ?= 1
 
-.PHONY: demo test check accuracy formats bench-deidentify bench-inference bench-line bench-receive bench-routes chaos-receive triton lock clean
+.PHONY: demo test check accuracy formats bench-deidentify bench-inference bench-line bench-privacy bench-receive bench-routes chaos-receive triton lock clean
 
 demo: $(VENV)/demo-ready
 	$(BIN)/coverslip demo --seed $(SEED) $(if $(SLIDE),--slide "$(SLIDE)")
@@ -46,6 +47,9 @@ bench-inference: $(VENV)/test-ready
 
 bench-line: $(VENV)/test-ready
 	$(BIN)/python -m benchmarks.inference_line
+
+bench-privacy: $(VENV)/test-ready
+	$(BIN)/python -m benchmarks.privacy
 
 bench-receive: $(VENV)/demo-ready
 	$(BIN)/python -m benchmarks.receive

@@ -27,7 +27,7 @@ MOST_BYTES: Final = 2**31
 _FACTS: Final = "answers.json"
 _VALUES: Final = "values.bin"
 _DTYPE: Final = np.dtype("<f4")
-_MOST_FACTS_BYTES: Final = 2**26
+_MOST_FACTS_BYTES: Final = 2**24
 _RANKS: Final = (2, 4)
 
 

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import time
 from collections.abc import Callable
 from dataclasses import asdict
@@ -39,10 +40,16 @@ def _add(
 
 
 def run_check_config(arguments: argparse.Namespace) -> int:
-    """Check the settings and say what they ask for."""
+    """Check the settings, and the certificates where this user may read the folder of keys."""
+    from appliance.certificate import check_certified
     from appliance.settings import load
+    from appliance.trust import read_sign_publics
 
     settings = load(arguments.settings)
+    sign_pub = settings.keys.folder / "sign.pub"
+    if settings.tile_plans and os.access(sign_pub, os.R_OK):
+        public_keys = read_sign_publics(sign_pub, now=time.time())
+        check_certified(settings.tile_plans, settings.keys.folder, public_keys)
     print(f"{arguments.settings.name} is sound: {len(settings.scanners)} scanners, "
           f"{len(settings.inference.models)} models, {len(settings.routes)} routes.")  # fmt: skip
     return 0

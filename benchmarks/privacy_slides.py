@@ -64,6 +64,7 @@ _FIELDS: Final = (
     "wsi-qa-artifacts/artifact-free/images/4.png",
     "wsi-qa-artifacts/artifact-free/images/5.png",
 )
+NUCLEI_SET: Final = "DSB 2018"
 _NUCLEI: Final = "images/dsb2018_he/images/*.png"
 _GENERATED_PX: Final = (6144, 8192)
 _WIDTH, _HEIGHT, _TILE_WIDTH, _TILE_HEIGHT, _OFFSETS, _LENGTHS = 256, 257, 322, 323, 324, 325
@@ -94,7 +95,7 @@ def fields() -> tuple[Piece, ...]:
         piece(Path(name).stem + f" {number}", _plain(images / name))
         for number, name in enumerate(_FIELDS)
     ]
-    small = [piece(f"DSB 2018 {number}", _plain(path)) for number, path in enumerate(nuclei)]
+    small = [piece(f"{NUCLEI_SET} {number}", _plain(path)) for number, path in enumerate(nuclei)]
     return (*crops, *plain, *small)
 
 

@@ -1,8 +1,8 @@
 """Model servers for the benchmark, each a process of its own, and a line that asks them."""
 
 import json
-import os
 import resource
+import secrets
 import subprocess
 import sys
 import threading
@@ -204,8 +204,8 @@ class Line:
         )
 
     def _post(self, parcel_id: str, tiles: Mapping[str, Tiles]) -> None:
-        named = {f"{os.urandom(16).hex()}": pixels for pixels in tiles.values()}
-        ordered = dict(zip(sorted(named), tiles.values(), strict=True))
+        ids = sorted(secrets.token_hex(16) for _ in tiles)
+        ordered = dict(zip(ids, tiles.values(), strict=True))
         self.tile_ids[parcel_id] = tuple(ordered)
         content = shard(ordered)
         folder = self._outbox / f"{parcel_id}@token"
@@ -227,7 +227,6 @@ class Line:
     def _count(self, expected: npt.NDArray[np.float32]) -> tuple[int, int]:
         """Count tiles that were lost or answered twice, over all that release would collect."""
         seen: dict[str, int] = {}
-        lost = 0
         for one in self._journal.parcels.answered():
             answers = read_answers(self._answers / one.folder)
             right = answers.tile_ids == self.tile_ids[one.parcel_id] and np.allclose(

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from anonymizer.attack.figures import RELATIONS, Relation, ScoreName
+from anonymizer.attack.linkage import looks
 from anonymizer.attack.pairs import true_pairs
 from anonymizer.attack.ranking import HAND_MADE, Asked, Candidates, ask
 from anonymizer.attack.scores import score
@@ -21,6 +22,8 @@ class Interview:
     tiles: TileSet
     placed: tuple[TrueTile, ...]
     strips: Strips
+    look: npt.NDArray[np.float32]
+    """`(n, k)`: colour and texture of each tile."""
     asked: Asked
 
 
@@ -45,6 +48,7 @@ def interviews(
     placed = truth.of(tiles)
     candidates = Candidates(n_tiles=len(tiles), is_upright=is_upright(placed))
     counted = np.ones((len(tiles), 1), np.float32) if groups is None else groups
+    look = looks(tiles.pixels)
     found = {}
     for relation in RELATIONS:
         pairs = true_pairs(placed, truth.cell_px, relation)
@@ -53,7 +57,9 @@ def interviews(
         strips = strips_of(tiles.pixels, relation, truth.cell_px)
         blocks = {name: score(name, strips) for name in HAND_MADE if name in scores}
         asked = ask(blocks, pairs.both_ways(), candidates, counted)
-        found[relation] = Interview(tiles=tiles, placed=placed, strips=strips, asked=asked)
+        found[relation] = Interview(
+            tiles=tiles, placed=placed, strips=strips, look=look, asked=asked
+        )
     return found
 
 

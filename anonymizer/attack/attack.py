@@ -94,7 +94,8 @@ def launch(
         relation: len(asked[relation].asked.pairs) // 2 if relation in asked else 0
         for relation in RELATIONS
     }
-    look = looks(tiles.pixels)
+    look = next((one.look for one in asked.values()), None)
+    look = looks(tiles.pixels) if look is None else look
     slides = [tile.slide for tile in placed]
     report = AttackReport(
         n_tiles=len(tiles),
@@ -134,7 +135,9 @@ def collusions(tiles: TileSet, truth: Truth) -> tuple[Collusion, ...]:
     """Say what every set of recipients could do together, smallest sets first (hand-made scores).
 
     One pass over all pairs serves every set: wrong placements that score better than the true one
-    are counted by recipient, and a set has the sum of its own.
+    are counted by recipient, and a set has the sum of its own. The best of a facet, which scores
+    are relative to, is that among all tiles, so that figures of a set differ a little from those
+    of an attack on the set alone.
     """
     placed = truth.of(tiles)
     recipients = sorted({tile.recipient for tile in placed})
@@ -212,7 +215,7 @@ def _rebuilt(
         relation=strongest.relation,
         score=strongest.score,
         nc=Figure(value=nc(assembly, pairs), chance=nc(by_chance, pairs), n=len(pairs)),
-        lc=lc(placed, assembly, pairs),
+        lc=replace(lc(placed, assembly, pairs), chance=lc(placed, by_chance, pairs).value),
         dc=Figure(value=float(right[0]), chance=float(right[1]), n=len(placed)),
     )
 

@@ -7,7 +7,6 @@ import numpy as np
 import numpy.typing as npt
 
 from anonymizer.attack.asking import Interview
-from anonymizer.attack.linkage import looks
 from anonymizer.attack.ranking import Candidates
 from anonymizer.attack.scores import density, normal, resampled, reversed_and_as_is
 
@@ -95,5 +94,5 @@ def describer(interview: Interview) -> Describer:
         theirs=tuple(normal(reversed_and_as_is(profile)) for profile in profiles),
         colours=np.stack([profile.mean(axis=2) for profile in profiles], axis=2),
         spreads=np.log(np.stack(spreads, axis=-1) + 1e-3),
-        look=looks(interview.tiles.pixels),
+        look=interview.look,
     )

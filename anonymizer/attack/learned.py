@@ -15,14 +15,14 @@ import numpy.typing as npt
 from anonymizer.attack.asking import Interview, interviews
 from anonymizer.attack.describing import Describer, describer
 from anonymizer.attack.figures import RELATIONS, Relation
-from anonymizer.attack.learning import Trees, boosted_trees
+from anonymizer.attack.learning import Trees, boosted_trees, likely
 from anonymizer.attack.tile_set import TileSet, TrueTile, Truth
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
-_OTHERS: Final = 24
+_OTHERS: Final = 16
 """Wrong placements that are shown for each right one."""
 _MOST_QUESTIONS: Final = 1500
 _FEWEST_QUESTIONS: Final = 30
@@ -52,7 +52,11 @@ def train(corpora: Sequence[tuple[TileSet, Truth]]) -> Learned:
     asked = [interviews(tiles, truth) for tiles, truth in corpora]
     trees = {}
     for relation in RELATIONS:
-        lessons = [_lesson(one[relation], None) for one in asked if relation in one]
+        lessons = [
+            _lesson(one[relation], describer(one[relation]), None)
+            for one in asked
+            if relation in one
+        ]
         if sum(int(is_right.sum()) for _, is_right in lessons) >= _FEWEST_QUESTIONS:
             trees[relation] = _taught(lessons)
     return Learned(trees=trees)
@@ -60,7 +64,8 @@ def train(corpora: Sequence[tuple[TileSet, Truth]]) -> Learned:
 
 def judge(interview: Interview, trees: Trees) -> Judged:
     """Judge a shortlist by trees that were trained on other slides."""
-    return _judge(interview, [(trees, np.ones(len(interview.tiles), np.bool_))])
+    everyone = np.ones(len(interview.tiles), np.bool_)
+    return _judge(interview, describer(interview), [(trees, everyone)])
 
 
 def judge_by_halves(interview: Interview) -> Judged | None:
@@ -71,14 +76,14 @@ def judge_by_halves(interview: Interview) -> Judged | None:
     Judged or None
         None when a half has too few pairs to learn from, such as with one slide only.
     """
-    first = _half(interview.placed)
+    first, described = _half(interview.placed), describer(interview)
     trained = []
     for half in (first, ~first):
-        lesson = _lesson(interview, ~half)
+        lesson = _lesson(interview, described, ~half)
         if int(lesson[1].sum()) < _FEWEST_QUESTIONS:
             return None
         trained.append((_taught([lesson]), half))
-    return _judge(interview, trained)
+    return _judge(interview, described, trained)
 
 
 def _half(placed: Sequence[TrueTile]) -> Bools:
@@ -90,7 +95,9 @@ def _half(placed: Sequence[TrueTile]) -> Bools:
     return np.array([tile.slide in halves[0] for tile in placed], dtype=np.bool_)
 
 
-def _lesson(interview: Interview, among: Bools | None) -> tuple[Floats, Bools]:
+def _lesson(
+    interview: Interview, described: Describer, among: Bools | None
+) -> tuple[Floats, Bools]:
     """Describe true placements of some tiles, and others of the same questions, as rows."""
     asked, rng = interview.asked, np.random.default_rng(0)
     pairs = asked.pairs
@@ -106,7 +113,7 @@ def _lesson(interview: Interview, among: Bools | None) -> tuple[Floats, Bools]:
     values = np.concatenate(
         [asked.true_values[chosen][:, None], asked.values[first, facet]], axis=1
     )
-    features = describer(interview).features(first, facet, numbers, values)
+    features = described.features(first, facet, numbers, values)
     is_right = numbers == true[:, None]
     shown = rng.random(numbers.shape) < _OTHERS / numbers.shape[1]
     shown &= ~is_right
@@ -121,9 +128,10 @@ def _taught(lessons: Sequence[tuple[Floats, Bools]]) -> Trees:
     )
 
 
-def _judge(interview: Interview, trained: Sequence[tuple[Trees, Bools]]) -> Judged:
+def _judge(
+    interview: Interview, described: Describer, trained: Sequence[tuple[Trees, Bools]]
+) -> Judged:
     asked = interview.asked
-    described = describer(interview)
     values = np.zeros(asked.shortlist.shape, np.float32)
     for trees, tiles in trained:
         mine = np.flatnonzero(tiles)
@@ -142,8 +150,8 @@ def _judgement(
     features = described.features(
         rows, np.full(len(rows), facet), numbers, asked.values[rows, facet]
     )
-    likely = trees.predict_proba(features.reshape(-1, features.shape[-1]))[:, 1]
-    return np.asarray(-likely.reshape(numbers.shape), dtype=np.float32)
+    rows_of_all = features.reshape(-1, features.shape[-1])
+    return -likely(trees, rows_of_all).reshape(numbers.shape)
 
 
 def _ahead(interview: Interview, values: Floats) -> Floats:

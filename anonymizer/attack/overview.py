@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import cv2
@@ -63,12 +63,18 @@ def place(pixels: RGB, overview: RGB, *, is_upright: bool) -> Placing | None:
     picture = overview.mean(axis=2, dtype=np.float32)
     sample = grey[:: max(1, len(grey) // _TRIED)][:_TRIED]
 
-    def mean_fit(shrink: int) -> float:
-        return float(np.mean([_fit(tile, picture, shrink, turns)[0] for tile in sample]))
+    def standing_out(shrink: int) -> float:
+        # Tiles of few pixels fit anywhere, and their negatives fit as well.
+        fits = [_fit(tile, picture, shrink, turns) for tile in sample]
+        return float(np.mean([fit.highest - fit.negative for fit in fits]))
 
-    # Small tiles fit anywhere: a finer scale wins unless a coarser one fits clearly better.
-    shrink = max(fitting, key=lambda one: mean_fit(one) - 0.02 * SHRINKS.index(one))
-    found = np.array([_fit(tile, picture, shrink, turns)[1:] for tile in grey]) * shrink
+    shrink = max(fitting, key=standing_out)
+    # Tiles begin between two pixels of the overview: it is drawn larger to place them there.
+    finer = 2 if shrink > 1 else 1
+    size = (overview.shape[1] * finer, overview.shape[0] * finer)
+    drawn = np.asarray(cv2.resize(overview, size, interpolation=cv2.INTER_CUBIC), dtype=np.uint8)
+    fits = [_fit(tile, drawn, shrink // finer, turns) for tile in pixels]
+    found = np.array([(fit.row, fit.column) for fit in fits]) * (shrink // finer)
     return Placing(shrink=shrink, row_px=found[:, 0], column_px=found[:, 1])
 
 
@@ -114,15 +120,27 @@ def _share(placing: Placing, overview: RGB, placed: Sequence[TrueTile], side_px:
     return Figure(value=shares[slide], chance=min(1.0, side_px**2 / area_px), n=n)
 
 
-def _fit(tile: Floats, overview: Floats, shrink: int, turns: int) -> tuple[float, int, int]:
-    """Best correlation of a tile over turns and places, with its row and column there."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Fit:
+    highest: float
+    """Best correlation over all turns and places."""
+    negative: float
+    """Best correlation of the tile's negative."""
+    row: int
+    column: int
+
+
+def _fit(tile: RGB | Floats, overview: RGB | Floats, shrink: int, turns: int) -> _Fit:
     side = tile.shape[0] // shrink
     small = cv2.resize(tile, (side, side), interpolation=cv2.INTER_AREA)
-    best = (-2.0, 0, 0)
+    best = _Fit(highest=-2.0, negative=-2.0, row=0, column=0)
     for turn in range(turns):
         turned = np.rot90(small if turn < N_TURNS // 2 else np.fliplr(small), turn % 4)
         fit = cv2.matchTemplate(overview, np.ascontiguousarray(turned), cv2.TM_CCOEFF_NORMED)
-        _, highest, _, (column, row) = cv2.minMaxLoc(fit)
-        if highest > best[0]:
-            best = (highest, row, column)
+        lowest, highest, _, (column, row) = cv2.minMaxLoc(fit)
+        negative = max(best.negative, -lowest)
+        if highest > best.highest:
+            best = _Fit(highest=highest, negative=negative, row=row, column=column)
+        else:
+            best = replace(best, negative=negative)
     return best

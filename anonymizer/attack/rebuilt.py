@@ -61,7 +61,7 @@ def components(n: int, first: Ints, second: Ints) -> Ints:
 
 
 def largest_share(placed: Sequence[TrueTile], part: Ints) -> Figure:
-    """Give the largest part among the tiles of its slide; chance is one tile alone.
+    """Give the largest part among the tiles of its slide; chance is one tile alone, the least.
 
     Slides of fewer than 50 tiles are counted as one heap, against all their tiles: of a slide of
     20 tiles even one tile is 5 %.

@@ -193,7 +193,7 @@ def _beside(report: AttackReport) -> Iterator[str]:
             "  Look: two tiles of one slide are more alike than two of different slides in"
             f" {counted(report.same_slide)} of all cases;"
         )
-        yield f"    sorted by look into as many heaps, {counted(report.purity)} lie with their slide"
+        yield f"    sorted into heaps by look, {counted(report.purity)} lie with their slide"
     else:
         yield "  Look: not counted, N=0: all tiles are of one slide"
     if report.overview.is_counted:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from appliance.settings import ColouredTiles, Route
 from appliance.stores.vault import PooledTile, Sampling
-from appliance.stores.vault_ledger import NOTHING, Load
+from appliance.stores.vault_departures import NOTHING, Load
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

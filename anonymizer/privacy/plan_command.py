@@ -59,7 +59,7 @@ def _folders(settings: "Settings", slide_id: str) -> tuple[Path, Path]:
     board, root = open_journal(settings).board, Root(settings.storage.root)
     names = [board.folder(slide_id, stage) for stage in (Stage.DEIDENTIFY, Stage.INFER)]
     found = [
-        plain_folder(root.zone(ZONES[stage]), name)
+        root.zone(ZONES[stage]) / plain_folder(name, slide_id)
         for stage, name in zip((Stage.DEIDENTIFY, Stage.INFER), names, strict=True)
         if name is not None
     ]

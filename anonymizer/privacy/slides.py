@@ -16,7 +16,7 @@ from appliance.settings import ColouredTiles
 from appliance.slides.reader import open_slide
 from appliance.slides.sampling import Sampler
 
-_KEYS: Final = tuple(f"key {number} of a certificate".encode() for number in range(4))
+KEYS: Final = tuple(f"key {number} of a certificate".encode() for number in range(4))
 _FEWEST_SLIDES: Final = 2
 FEWEST_CELLS: Final = 8
 """A slide with fewer cells of clean tissue has nothing to tell."""
@@ -38,7 +38,7 @@ def measure_slides(folder: Path, policy: ColouredTiles) -> Measurement:
             f"{folder} needs two slides at least, each a folder of DICOM files with enough tissue."
         )
     runs = [
-        run_plan(one, policy, keys=_KEYS, learned=_trained_on(slides, one, policy))
+        run_plan(one, policy, keys=KEYS, learned=_trained_on(slides, one, policy))
         for one in slides
     ]
     batch = Tissue(
@@ -47,7 +47,7 @@ def measure_slides(folder: Path, policy: ColouredTiles) -> Measurement:
         um_px=policy.um_px,
         pieces=tuple(one.pieces[0] for one in slides),
     )
-    together = run_batch(batch, policy, key=_KEYS[0])
+    together = run_batch(batch, policy, key=KEYS[0])
     return measurement_of(policy, runs, batch=together)
 
 

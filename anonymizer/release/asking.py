@@ -7,17 +7,22 @@ from appliance.stores.vault import Sampling, Vault
 from appliance.stores.vault_asked import AskedTile, Asking
 
 
-def ask_about_sample(slide: OpenedSlide, route: Route, *, vault: Vault, now: float) -> None:
+def ask_about_sample(slide: OpenedSlide, route: Route, *, vault: Vault, now: float) -> int:
     """Write down that answers about a recipient's sample of this scan are waited for, once.
 
     Whoever is killed after the sample was taken does it the next time. Nothing is waited for when
     the sample is another scan's, or was taken under another plan.
+
+    Returns
+    -------
+    int
+        How many tiles are waited for anew.
     """
     policy = route.policy
     asked = vault.asked
     if not isinstance(policy, ColouredTiles) or asked.asked(slide.slide_id, route.name) is not None:
-        return
-    for sampling in vault.samplings(slide.inverse.subject.container_identifier):
+        return 0
+    for sampling in vault.samplings(slide.container):
         if _is_of(sampling, slide, route) and sampling.plan_digest == grid_digest(policy):
             placements = placements_from_bytes(sampling.placements)
             asking = Asking(
@@ -36,6 +41,8 @@ def ask_about_sample(slide: OpenedSlide, route: Route, *, vault: Vault, now: flo
                 for one in placements
             ]
             asked.ask(asking, tiles, now=now)
+            return len(tiles)
+    return 0
 
 
 def _is_of(sampling: Sampling, slide: OpenedSlide, route: Route) -> bool:

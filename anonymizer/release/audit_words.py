@@ -3,7 +3,7 @@
 from anonymizer.tiles.fit import declared
 from appliance.manifest import Manifest
 from appliance.settings import ColouredTiles, Route
-from appliance.stores.vault_ledger import Load
+from appliance.stores.vault_departures import Load
 
 
 def words_of_parcel(manifest: Manifest, route: Route, load: Load) -> str:

@@ -1,7 +1,7 @@
 """No route of coloured tiles is used before the attack has measured its plan."""
 
 from appliance.certificate import check_certified
-from appliance.settings import ColouredTiles, Settings, credential
+from appliance.settings import Settings, credential
 from appliance.trust import read_sign_publics
 
 
@@ -20,11 +20,6 @@ def check_routes(settings: Settings, *, now: float) -> None:
     ConfigError
         One has none, or its plan does not hold.
     """
-    plans = {
-        route.name: route.policy.plan_digest
-        for route in settings.routes
-        if isinstance(route.policy, ColouredTiles)
-    }
-    if plans:
+    if settings.tile_plans:
         public_keys = read_sign_publics(credential(settings.keys.folder / "sign.pub"), now=now)
-        check_certified(plans, settings.keys.folder, public_keys)
+        check_certified(settings.tile_plans, settings.keys.folder, public_keys)

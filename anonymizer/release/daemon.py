@@ -7,6 +7,7 @@ from anonymizer.keys.code_list import code_list_of
 from anonymizer.keys.files import read_sampling_id
 from anonymizer.profile.decide import profile_of
 from anonymizer.quiet import quiet_pydicom
+from anonymizer.release.certified import check_routes
 from anonymizer.release.identify import identify_command
 from anonymizer.release.opened import ReleaseKeys, read_keys
 from anonymizer.release.stage import Release
@@ -32,7 +33,7 @@ def run(settings_file: Path) -> int:
     Raises
     ------
     ConfigError
-        Settings, keys and vault do not belong together.
+        Settings, keys and vault do not belong together, or a plan of tiles has no certificate.
     TransientError
         The vault is being restored, or gets new keys.
     """
@@ -40,6 +41,7 @@ def run(settings_file: Path) -> int:
     root = Root(settings.storage.root)
     with holding(root, alone=False), quiet_pydicom():
         keys = keys_of(settings)
+        check_routes(settings, now=time.time())
         return _run(settings, root, keys, open_vault(settings, root, keys))
 
 
@@ -82,5 +84,5 @@ def _run(settings: Settings, root: Root, keys: ReleaseKeys, vault: Vault) -> int
         journal=journal,
         steps=[worker.step, siding.step],
         commands={"identify": identify},
-        words=lambda: f"{len(settings.routes)} routes{siding.words}",
+        words=lambda: ", ".join(filter(None, (f"{len(settings.routes)} routes", siding.words))),
     ).run()

@@ -11,7 +11,7 @@ from typing import Final
 from appliance.errors import PolicyRefused
 from appliance.line import Parcel
 from appliance.settings import Limits
-from appliance.stores.vault_ledger import NOTHING, Load
+from appliance.stores.vault_departures import NOTHING, Load
 
 DAY_S: Final = 86_400.0
 _BYTES_IN_MB: Final = 1_000_000

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from anonymizer.release.limits import waiting
 from anonymizer.release.opened import OpenedSlide, ReleaseKeys
 from anonymizer.release.parcels import Outboxes, Product
 from anonymizer.release.tile_route import read_class_map
@@ -86,6 +87,7 @@ class SiteRoute:
                 for parcel, product in self._parcels(slide, tiles, reader, sampler, journal)
             )
         words = f"{len(tiles)} tiles in {len(parcels)} parcels; answers are waited for."
+        words += waiting(parcels)
         return f"Route {self._route.name}: {words if parcels else 'asked before.'}", parcels
 
     def _names(self, slide: OpenedSlide) -> TileNames:
@@ -123,8 +125,9 @@ class SiteRoute:
     ) -> Iterator[tuple[Parcel, Product]]:
         """Make the parcels that the journal does not know, of neighbouring tiles each."""
         stain = stain_of(reader.header)
-        for first in range(0, len(tiles), TILES_A_PARCEL):
-            some = tiles[first : first + TILES_A_PARCEL]
+        size = min(TILES_A_PARCEL, self._route.limits.tiles_per_day or TILES_A_PARCEL)
+        for first in range(0, len(tiles), size):
+            some = tiles[first : first + size]
             ids = [tile.tile_id for tile in some]
             name = batch_id(self._keys.sampling_key, route=self._route.name, tile_ids=ids)
             if journal.parcels.known(name):

@@ -149,8 +149,10 @@ class Release:
             yield tile_route.sample(slide), ()
         except REFUSALS as error:
             yield f"Route {route.name}: no tiles. {error}", ()
-        if route.kind == "model_servers":
-            ask_about_sample(slide, route, vault=self._vault, now=self._clock())
+        if route.kind == "model_servers" and (
+            n_asked := ask_about_sample(slide, route, vault=self._vault, now=self._clock())
+        ):
+            yield f"Route {route.name}: answers about {n_asked} tiles are waited for.", ()
         parcels, refused = tile_route.post_batches(
             token=slide.token, outboxes=self._outboxes, journal=self._journal, now=self._clock()
         )

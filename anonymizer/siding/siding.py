@@ -9,7 +9,7 @@ import logging
 import os
 import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import groupby
 from pathlib import Path
@@ -17,7 +17,7 @@ from typing import Final
 
 from anonymizer.siding.collecting import collect
 from anonymizer.siding.placing import place
-from appliance.answers import write_placed
+from appliance.answers import PlacedAnswers, write_placed
 from appliance.errors import IdentityDoubt, RejectedError, TransientError
 from appliance.line import SIDING, ZONES, SlideStatus, Stage, State
 from appliance.settings import Settings
@@ -79,7 +79,7 @@ class Siding:
         if not self._routes:
             return ""
         waiting = self._vault.asked.n_slides_waiting()
-        return f", {waiting} slide{'' if waiting == 1 else 's'} waiting for answers"
+        return f"{waiting} slide{'' if waiting == 1 else 's'} waiting for answers"
 
     def step(self) -> bool:
         """Take answers in, and send slides on; False when there was nothing to do.
@@ -168,19 +168,33 @@ class Siding:
 
     def _join_slide(self, status: SlideStatus, due: tuple[Awaited, ...]) -> None:
         """Publish what was answered of a slide, and take the slide back to infer."""
-        folder = f"{status.slide_id}@{secrets.token_hex(8)}"
-        for one in due:
-            self._vault.asked.begin_joining(one.asking, folder)
-        try:
-            self._publish(due, folder)
-        except RejectedError as error:
-            for one in due:
-                self._give_up(one, f"Answers of model servers are not joined. {error}")
+        placed = {one: answers for one in due if (answers := self._placed(one)) is not None}
+        if not placed:
             return
-        self._journal.rejoin(
-            status.slide_id, revision=status.revision, folder=folder, note=_note(due)
-        )
+        folder = f"{status.slide_id}@{secrets.token_hex(8)}"
+        for one in placed:
+            self._vault.asked.begin_joining(one.asking, folder)
+        self._publish(placed.values(), folder)
+        note = _note(tuple(placed))
+        self._journal.rejoin(status.slide_id, revision=status.revision, folder=folder, note=note)
         self._end_begun()
+
+    def _placed(self, one: Awaited) -> PlacedAnswers | None:
+        """Place the answers of a route; None when they were given up."""
+        try:
+            tiles = self._vault.asked.tiles(one.asking)
+            return place(one, tiles, self._vault.asked.answers(one.asking))
+        except RejectedError as error:
+            self._give_up(one, f"Answers of model servers are not joined. {error}")
+            return None
+
+    def _publish(self, placed: Iterable[PlacedAnswers], folder: str) -> None:
+        part = start_publication(self._root.zone(_ZONE), folder)
+        with storage_errors():
+            for answers in placed:
+                (part / answers.route).mkdir(mode=PRIVATE_FOLDER_MODE)
+                write_placed(part / answers.route, answers)
+        publish(part)
 
     def _is_due(self, one: Awaited) -> bool:
         """Whether all tiles were answered, or the first answer has waited long enough."""
@@ -204,16 +218,6 @@ class Siding:
         self._vault.asked.abandon(one.asking)
         log.warning("%s", words)
         self._journal.note(SIDING, "answers-dropped", words, slide_id=one.asking.slide_id)
-
-    def _publish(self, due: tuple[Awaited, ...], folder: str) -> None:
-        part = start_publication(self._root.zone(_ZONE), folder)
-        for one in due:
-            tiles = self._vault.asked.tiles(one.asking)
-            placed = place(one, tiles, self._vault.asked.answers(one.asking))
-            with storage_errors():
-                (part / one.asking.route).mkdir(mode=PRIVATE_FOLDER_MODE)
-                write_placed(part / one.asking.route, placed)
-        publish(part)
 
     def _sweep(self) -> None:
         if time.monotonic() - self._swept_at < SWEEP_EVERY_S:

@@ -142,4 +142,5 @@ def make_site(folder: Path) -> Site:
         encoding="utf-8",
     )
     run_command(["keys", "init", "--folder", str(keys)])
+    run_command(["--settings", str(site.settings_file), "privacy", "certify", "research-tiles"])
     return site

@@ -222,6 +222,12 @@ class Settings(Section):
         """SQLAlchemy URL of the journal."""
         return self.journal.url or f"sqlite:///{self.storage.root / 'journal' / 'journal.db'}"
 
+    @property
+    def tile_plans(self) -> dict[str, str]:
+        """Digest of the release plan of every route of coloured tiles, by the route's name."""
+        plans = [(route.name, route.policy) for route in self.routes]
+        return {name: plan.plan_digest for name, plan in plans if isinstance(plan, ColouredTiles)}
+
     def route(self, name: str) -> Route:
         """Find a route by name; raises ConfigError with the nearest one."""
         for route in self.routes:

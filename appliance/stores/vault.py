@@ -9,14 +9,15 @@ from sqlalchemy import delete, insert, select
 from appliance.errors import IncompleteSlide
 from appliance.stores.vault_asked import AskedTiles
 from appliance.stores.vault_cells import MANIFEST, SEALED_IDENTITY
-from appliance.stores.vault_ledger import Basis, Ledger, Load, Sampling
+from appliance.stores.vault_departures import Departures, Load
+from appliance.stores.vault_ledger import Basis, Ledger, Sampling
 from appliance.stores.vault_pool import Batch, Pool, PooledTile
 from appliance.stores.vault_schema import identities, manifests
 
 __all__ = ["Basis", "Batch", "Load", "PooledTile", "Sampling", "Vault"]
 
 
-class Vault(Ledger, Pool):
+class Vault(Ledger, Departures, Pool):
     """All of the vault, as release holds it."""
 
     @property

@@ -190,32 +190,36 @@ class AskedTiles(Rows):
             rows = connection.execute(statement.order_by(answered_tiles.c.tile_id)).all()
         return {row.tile_id: ANSWER.open(self._cipher, row) for row in rows}
 
+    # What becomes of an asking. Nothing, when the slide was asked about anew meanwhile.
+
     def begin_joining(self, asking: Asking, folder: str) -> None:
         """Write down under which name answers are about to be joined to their slide."""
-        with self._engine.begin() as connection:
-            _update(connection, asking, folder=folder)
+        self._change(asking, folder=folder)
 
     def not_joined(self, asking: Asking) -> None:
         """Write down that a joining came to nothing, and may be begun anew."""
-        with self._engine.begin() as connection:
-            _update(connection, asking, folder=None)
+        self._change(asking, folder=None)
 
     def joined(self, asking: Asking, *, n_placed: int) -> None:
         """Write down that so many answers were joined; when all were, forget tiles and answers."""
         everything = n_placed >= asking.n_tiles
         values = {"folder": None, "n_placed": n_placed, "first_answer_at": None}
-        with self._engine.begin() as connection:
-            _update(connection, asking, **values, closed=everything)
-            if everything:
-                _forget(connection, asking)
+        self._change(asking, forget=everything, **values, closed=everything)
 
     def abandon(self, asking: Asking) -> None:
         """Wait for no more answers about a slide, and forget those that came."""
-        with self._engine.begin() as connection:
-            _update(connection, asking, folder=None, closed=True)
-            _forget(connection, asking)
+        self._change(asking, forget=True, folder=None, closed=True)
 
     # Shared by the above.
+
+    def _change(self, asking: Asking, *, forget: bool = False, **values: object) -> None:
+        with self._engine.begin() as connection:
+            row = connection.execute(select(askings).where(_is(asking))).first()
+            if row is None or _asking(TERMS.open(self._cipher, row)) != asking:
+                return
+            connection.execute(update(askings).where(_is(asking)).values(**values))
+            if forget:
+                _forget(connection, asking)
 
     def _awaited(self, condition: ColumnElement[bool]) -> tuple[Awaited, ...]:
         statement = select(askings).where(condition, askings.c.closed.is_(False))
@@ -282,10 +286,6 @@ class AskedTiles(Rows):
         self, slide_id: str, route: str, tile_id: str, answer: bytes
     ) -> dict[str, object]:
         return ANSWER.row(self._cipher, answer, route=route, tile_id=tile_id, slide_id=slide_id)
-
-
-def _update(connection: Connection, asking: Asking, **values: object) -> None:
-    connection.execute(update(askings).where(_is(asking)).values(**values))
 
 
 def _is(asking: Asking) -> ColumnElement[bool]:

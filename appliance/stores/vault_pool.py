@@ -27,7 +27,7 @@ class Batch:
 
     parcel_id: str
     route: str
-    policy_digest: str = ""
+    policy_digest: str
     """Of the policy under which it was made; only under this one may it leave."""
     made_at: float
     """Seconds since the epoch; kept, so that a retry signs the same manifest."""
@@ -36,7 +36,7 @@ class Batch:
 class Pool(Rows):
     """Waiting tiles and batches."""
 
-    def waiting_tiles(self, route: str, terms: str = "") -> tuple[PooledTile, ...]:
+    def waiting_tiles(self, route: str, terms: str) -> tuple[PooledTile, ...]:
         """Tiles of a route that are in no batch yet and were cut under some terms, by tile id.
 
         Route, terms and patient are believed here and checked when the batch is opened: each tile
@@ -52,9 +52,12 @@ class Pool(Rows):
         return tuple(PooledTile(tile_id=row.tile_id, patient=row.patient) for row in rows)
 
     def n_stranded(self, route: str, terms: str) -> int:
-        """Count tiles of a route that were cut under other terms than these, and so never leave."""
-        stranded = (pooled.c.route == route) & (pooled.c.terms != terms)
-        statement = select(func.count()).select_from(pooled).where(stranded)
+        """Count waiting tiles of a route that were cut under other terms, and so never leave."""
+        statement = (
+            select(func.count())
+            .select_from(pooled)
+            .where(pooled.c.route == route, pooled.c.terms != terms, pooled.c.parcel_id.is_(None))
+        )
         with self._reader.connect() as connection:
             return int(connection.scalar(statement) or 0)
 
@@ -106,7 +109,7 @@ class Pool(Rows):
             is of another route.
         """
         statement = select(pooled).where(pooled.c.parcel_id == parcel_id).order_by(pooled.c.tile_id)
-        with self._reader.connect() as connection:
+        with self._snapshot() as connection:
             batch = connection.execute(
                 select(batches).where(batches.c.parcel_id == parcel_id)
             ).first()

@@ -7,7 +7,8 @@ sealed; who asks for a row looks at all of its bucket, opens each, and misses on
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Final
 
 from sqlalchemy import Connection, Engine, Table, delete, func, insert, select
@@ -37,6 +38,13 @@ class Rows:
         self._engine = engine
         self._reader = engine.execution_options(**{READ_ONLY: True})
         self._cipher = cipher
+
+    @contextmanager
+    def _snapshot(self) -> Iterator[Connection]:
+        """Read everything as of one moment, though others write meanwhile."""
+        with self._reader.connect() as connection:
+            connection.exec_driver_sql("BEGIN")
+            yield connection
 
     def _add_for_ever(
         self,

@@ -112,6 +112,7 @@ def check_ledger(engine: Engine, cipher: CellCipher) -> None:
         One is not.
     """
     with engine.execution_options(**{READ_ONLY: True}).connect() as connection:
+        connection.exec_driver_sql("BEGIN")  # one moment, though others write meanwhile
         try:
             for table in TALLIED:
                 tallied(connection, table, cipher)
@@ -193,6 +194,7 @@ def check(
     rows: Counter[str] = Counter()
     closed: Counter[str] = Counter()
     with engine.execution_options(**{READ_ONLY: True}).connect() as connection:
+        connection.exec_driver_sql("BEGIN")  # one moment, though others write meanwhile
         try:
             sound = connection.exec_driver_sql("PRAGMA integrity_check").scalar() == "ok"
             for cells in EVERY:

@@ -128,7 +128,7 @@ class HttpClient:
     def _read(self, answer: httpx.Response) -> bytes:
         """Read the body; one that drips is not waited for longer than for the rest."""
         content, until = bytearray(), time.monotonic() + self._model.timeout_s
-        for chunk in answer.iter_bytes():
+        for chunk in answer.iter_raw():  # what is packed was not asked for
             content += chunk
             if len(content) > self._most_bytes:
                 raise self._faults.too_long()

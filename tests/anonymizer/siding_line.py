@@ -31,7 +31,7 @@ SERVERS = {
 }
 
 
-def site_route(name="compute", *, um_px=0.5, tile_px=512):
+def site_route(name="compute", *, um_px=0.5, tile_px=128):
     return SERVERS | {
         "name": name,
         "recipient": f"{name}-servers",
@@ -50,6 +50,13 @@ def site_route(name="compute", *, um_px=0.5, tile_px=512):
 def asking_route(name="research", recipient="university", **policy):
     route = tiles_route(name, recipient, **policy)
     return {key: value for key, value in route.items() if key != "folder"} | SERVERS
+
+
+def few_tissue() -> dict[str, np.ndarray]:
+    """Maps of a slide with tissue in one corner: 16 tiles of a site route."""
+    class_map = np.zeros((128, 128), np.uint8)
+    class_map[:32, :32] = 1
+    return {"class_map.png": class_map}
 
 
 class SidingLine(Line):

@@ -72,11 +72,13 @@ def filled(root, folder, slides=SLIDES):
         recipient="university",
         patient="P",
         slide_id="slide-0",
+        place="outside",
+        colludes_with="all",
         plan_digest="0",
         n_tiles=1,
         placements=b"places",
     )
-    vault.sample(sampling, route="tiles", tiles={"t1": b"tile"})
+    vault.sample(sampling, route="tiles", terms="t", tiles={"t1": b"tile"})
     vault.keep_manifest("parcel", b"manifest")
     engine.dispose()
 
@@ -412,7 +414,9 @@ place = "outside"
 kind = "folder"
 carries = ["outside_sr"]
 folder = "/nowhere"
-policy = { mechanism = "bare_report", statement = "does not protect against whoever holds the original" }
+[routes.policy]
+mechanism = "bare_report"
+statement = "does not protect against whoever holds the original"
 """
 
 

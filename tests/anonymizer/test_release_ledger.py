@@ -276,6 +276,7 @@ def held_by(name: str, colludes_with: str, **changes) -> Sampling:
         "recipient": name,
         "patient": "P",
         "slide_id": "slide",
+        "place": "outside",
         "plan_digest": grid_digest(policy()),
         "colludes_with": colludes_with,
         "n_tiles": 0,

@@ -18,7 +18,13 @@ from appliance.stores.vault import Vault
 from inference.running.squares import squares
 from inference.running.tiles import TileGrid
 from tests.anonymizer.release_line import INSIDE, outside_sr_route
-from tests.anonymizer.siding_line import REPORT_AFTER_S, SidingLine, asking_route, site_route
+from tests.anonymizer.siding_line import (
+    REPORT_AFTER_S,
+    SidingLine,
+    asking_route,
+    few_tissue,
+    site_route,
+)
 
 
 @pytest.fixture
@@ -48,7 +54,7 @@ def deid_reader(line, slide_id):
 
 
 def released(line, slide_id="slide-a", **bring):
-    line.bring(slide_id, **bring)
+    line.bring(slide_id, **{"maps": few_tissue()} | bring)
     assert line.work()
     assert line.status(slide_id).state is State.DONE
     return slide_id
@@ -57,7 +63,7 @@ def released(line, slide_id="slide-a", **bring):
 @pytest.mark.parametrize("um_px", [0.5, 1.0])
 def test_servers_of_the_site_get_the_very_pixels_that_a_local_classifier_reads(lines, um_px):
     line = lines(site_route(um_px=um_px, tile_px=256))
-    released(line)
+    released(line, maps={})
     (folder,) = line.parcels("compute")
     sent = Counter(pixels.tobytes() for pixels in line.sent(folder).values())
     with deid_reader(line, "slide-a") as reader:
@@ -75,7 +81,7 @@ def test_servers_of_the_site_get_the_very_pixels_that_a_local_classifier_reads(l
 
 
 def test_a_tile_that_holds_ink_or_too_little_clean_tissue_stays(lines):
-    line = lines(site_route())
+    line = lines(site_route(tile_px=512))
     class_map = np.ones((128, 128), np.uint8)
     class_map[0, 0] = 4  # a dot of pen in the first tile
     class_map[:32, 32:52] = 2  # more than half of the second is a fold
@@ -107,17 +113,17 @@ def test_answers_of_site_servers_come_back_to_their_place(lines):
     assert status.verdict is Verdict.ACCEPT
     _, placed = line.claim_again("slide-a")
     (answers,) = placed.values()
-    assert (answers.n_tiles, answers.cell_px, answers.side_px) == (16, 512, 512)
+    assert (answers.n_tiles, answers.cell_px, answers.side_px) == (16, 128, 128)
     with deid_reader(line, "slide-a") as reader:
         sampler = Sampler(reader, 0.5)
         places = zip(answers.rows_px.tolist(), answers.columns_px.tolist(), strict=True)
-        local = [mean_colour(sampler.region(*place, 512, 512)) for place in places]
+        local = [mean_colour(sampler.region(*place, 128, 128)) for place in places]
     assert np.array_equal(answers.values, np.array(local, np.float32))
 
 
 def test_maps_of_an_outside_recipient_are_turned_back_upright(lines):
     line = lines(asking_route())
-    released(line)
+    released(line, maps={})
     for _ in line.parcels("research"):
         line.answer("research", picture)
     line.join()
@@ -154,7 +160,7 @@ def test_a_slide_is_asked_about_once_and_its_parcels_are_posted_once(lines):
 
 def test_a_recipient_of_bare_reports_gets_the_same_one_once(lines):
     line = lines(INSIDE, outside_sr_route(), site_route())
-    line.bring("slide-a")
+    line.bring("slide-a", maps=few_tissue())
     assert line.work()
     while line.status("slide-a").state is not State.DONE:
         for route in ("pacs", "registry"):
@@ -168,7 +174,7 @@ def test_a_recipient_of_bare_reports_gets_the_same_one_once(lines):
 
 def test_a_release_that_was_killed_posts_the_same_bytes_again(lines):
     line = lines(site_route())
-    line.bring("slide-a")
+    line.bring("slide-a", maps=few_tissue())
 
     def killed(work):
         line.release()(work)
@@ -200,23 +206,32 @@ def test_a_sample_is_asked_about_though_its_release_was_killed_in_between(lines,
     line.journal.operate("retry", "slide-a", operator="test")
     assert line.work()
     assert line.vault.asked.asked("slide-a", "research").n_tiles == 16
+    assert "answers about 16 tiles are waited for" in line.events("stage-done")[-1]
+
+
+def test_a_daily_limit_cuts_smaller_parcels_and_the_rest_waits(lines):
+    line = lines(site_route() | {"limits": {"tiles_per_day": 6}})
+    released(line)
+    assert sorted(len(line.sent(folder)) for folder in line.parcels("compute")) == [4, 6, 6]
+    waiting = [one for one in line.journal.parcels.pending("compute") if one.next_try_at]
+    assert len(waiting) == 2
 
 
 def test_the_screen_is_told_how_many_slides_wait(lines):
     line = lines(site_route())
-    assert line.siding().words == ", 0 slides waiting for answers"
+    assert line.siding().words == "0 slides waiting for answers"
     released(line)
-    assert line.siding().words == ", 1 slide waiting for answers"
+    assert line.siding().words == "1 slide waiting for answers"
     assert any("answers are waited for" in text for text in line.events("stage-done"))
     line.answer("compute", mean_colour)
     line.join()
-    assert line.siding().words == ", 0 slides waiting for answers"
+    assert line.siding().words == "0 slides waiting for answers"
     assert line.events("answered") == ["Answers of model servers came back on route compute."]
     assert "16 of 16 tiles on route compute" in line.events("rejoined")[0]
 
 
 def test_routes_add_to_a_slide_one_after_the_other(lines):
-    line = lines(site_route("compute"), site_route("second", tile_px=1024))
+    line = lines(site_route("compute"), site_route("second", tile_px=256))
     released(line)
     line.answer("compute", mean_colour)
     line.join()
@@ -232,7 +247,7 @@ def test_routes_add_to_a_slide_one_after_the_other(lines):
 
 
 def test_routes_that_answered_meanwhile_are_joined_together(lines):
-    line = lines(site_route("compute"), site_route("second", tile_px=1024))
+    line = lines(site_route("compute"), site_route("second", tile_px=256))
     released(line)
     line.answer("compute", mean_colour)
     line.answer("second", mean_colour)
@@ -247,7 +262,7 @@ def test_routes_that_answered_meanwhile_are_joined_together(lines):
 def partly(lines):
     """A slide of 16 tiles, 8 of which are answered."""
     line = lines(asking_route())
-    released(line)
+    released(line, maps={})
     line.answer("research", mean_colour)
     return line
 
@@ -286,7 +301,7 @@ def test_what_comes_after_that_makes_one_more_report(lines):
 @pytest.mark.parametrize("action", ["hold", "set_aside"])
 def test_a_slide_that_is_held_or_aside_takes_its_answers_when_it_is_done(lines, action):
     line = lines(site_route())
-    line.bring("slide-a")
+    line.bring("slide-a", maps=few_tissue())
     assert line.work()
     line.answer("compute", mean_colour)
     with line.journal._engine.begin() as connection:  # as if its report were still on its way

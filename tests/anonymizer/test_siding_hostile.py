@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ from appliance.stores.vault_asked import AskedTiles
 from appliance.stores.vault_schema import metadata
 from appliance.stores.vault_upkeep import rewrite
 from appliance.worker import Work
-from tests.anonymizer.siding_line import SidingLine, asking_route, site_route
+from tests.anonymizer.siding_line import SidingLine, asking_route, few_tissue, site_route
 
 UNASKED = "f" * 32
 
@@ -40,8 +41,8 @@ def lines(tmp_path):
 @pytest.fixture(scope="module")
 def released_once(tmp_path_factory):
     """One slide of 16 small tiles, which servers of the site were asked about."""
-    line = SidingLine(tmp_path_factory.mktemp("released"), [site_route(tile_px=128)])
-    line.bring("slide-a", maps={"class_map.png": few_tissue()})
+    line = SidingLine(tmp_path_factory.mktemp("released"), [site_route()])
+    line.bring("slide-a", maps=few_tissue())
     assert line.work()
     line.close()
     return line.path
@@ -50,15 +51,9 @@ def released_once(tmp_path_factory):
 @pytest.fixture
 def line(released_once, tmp_path):
     path = shutil.copytree(released_once, tmp_path / "line")
-    line = SidingLine(path, [site_route(tile_px=128)])
+    line = SidingLine(path, [site_route()])
     yield line
     line.close()
-
-
-def few_tissue():
-    class_map = np.zeros((128, 128), np.uint8)
-    class_map[:32, :32] = 1
-    return class_map
 
 
 def mean_colour(pixels):
@@ -87,8 +82,8 @@ def test_an_answer_about_a_tile_that_was_never_asked_is_not_believed(line):
 
 
 def test_an_answer_about_a_tile_of_another_route_is_not_believed(lines):
-    line = lines(site_route(), site_route("second", tile_px=1024))
-    line.bring("slide-a")
+    line = lines(site_route(), site_route("second", tile_px=256))
+    line.bring("slide-a", maps=few_tissue())
     assert line.work()
     theirs = asked_tiles(line, route="second")[0].tile_id
     line.answer("compute", mean_colour, tile_ids=(theirs,), values=np.ones((1, 3), np.float32))
@@ -227,8 +222,8 @@ def test_a_row_of_a_route_that_asks_nobody_is_not_believed(line, route):
 def test_a_slide_that_was_never_asked_about_comes_back_with_nothing(lines):
     """A hostile row takes it back to infer, but there is no folder that release filled."""
     line = lines(site_route(), asking_route())
-    line.bring("slide-a")
-    line.bring("slide-b", number=2, patient=2)
+    line.bring("slide-a", maps=few_tissue())
+    line.bring("slide-b", number=2, patient=2, maps=few_tissue())
     assert line.work()
     assert line.work()
     line.answer("compute", mean_colour)
@@ -273,7 +268,7 @@ def test_answers_that_were_swapped_in_the_vault_are_not_joined(line):
 
 @pytest.mark.parametrize("table", ["asked", "answered"])
 def test_tiles_that_were_given_to_another_slide_in_the_vault_are_not_joined(line, table):
-    line.bring("slide-b", number=2, patient=2)
+    line.bring("slide-b", number=2, patient=2, maps=few_tissue())
     assert line.work()
     line.answer("compute", mean_colour)
     siding = line.siding()
@@ -294,9 +289,25 @@ def test_terms_that_were_altered_in_the_vault_stop_the_siding_alone(line):
         connection.exec_driver_sql("UPDATE asking SET terms = X'00'")
     with pytest.raises(TransientError, match="altered"):
         line.siding().step()
-    line.bring("slide-b", number=2, patient=2)
+    line.bring("slide-b", number=2, patient=2, maps=few_tissue())
     assert line.work()
     assert line.status("slide-b").state is State.DONE
+
+
+def test_answers_of_another_route_are_joined_all_the_same(lines):
+    line = lines(site_route(), site_route("second", tile_px=256))
+    line.bring("slide-a", maps=few_tissue())
+    assert line.work()
+    line.answer("compute", mean_colour)
+    line.answer("second", mean_colour)
+    assert line.siding()._collect()
+    with line.vault._engine.begin() as connection:
+        altered = "UPDATE answered SET answer = X'00' WHERE route = 'compute'"
+        connection.exec_driver_sql(altered)
+    line.join()
+    _, placed = line.claim_again("slide-a")
+    assert list(placed) == ["second"]
+    assert len(line.events("answers-dropped")) == 1
 
 
 def test_answers_open_with_the_key_that_comes_after(line):
@@ -371,6 +382,16 @@ def test_answers_that_come_while_a_joining_was_cut_off_are_not_lost(lines, monke
     assert line.status("slide-a").revision == 3
     _, placed = line.claim_again("slide-a")
     assert len(placed["research"].values) == 16
+
+
+def test_what_was_asked_anew_meanwhile_is_not_given_up(line):
+    earlier = line.vault.asked.asked("slide-a", "compute")
+    anew = replace(earlier, source="slide-a@another")
+    assert line.vault.asked.ask(anew, asked_tiles(line), now=1.0)
+    line.vault.asked.abandon(earlier)
+    line.vault.asked.joined(earlier, n_placed=16)
+    assert line.vault.asked.n_slides_waiting() == 1
+    assert len(line.vault.asked.tiles(anew)) == 16
 
 
 def test_two_sidings_never_work_at_once(line):

@@ -8,15 +8,17 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.runtime.environment import EnvironmentContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import MetaData, create_engine
+from sqlalchemy import MetaData, create_engine, event
 
 from appliance.errors import ConfigError, IdentityDoubt, IncompleteSlide, TransientError
 from appliance.sealing import CellCipher
 from appliance.stores.database import MIGRATIONS, open_engine
 from appliance.stores.vault import Batch, Sampling, Vault
 from appliance.stores.vault_schema import metadata
+from appliance.stores.vault_upkeep import check_ledger
 
 CANARY = b"ZEBRAFINCH"
+CIPHER = CellCipher(key=bytes(range(32)))
 
 
 @pytest.fixture
@@ -33,7 +35,7 @@ def engine(path):
 
 @pytest.fixture
 def vault(engine):
-    return Vault(engine, CellCipher(key=bytes(range(32))))
+    return Vault(engine, CIPHER)
 
 
 def sampling(recipient: str = "university", **changes) -> Sampling:
@@ -42,6 +44,8 @@ def sampling(recipient: str = "university", **changes) -> Sampling:
         "recipient": recipient,
         "patient": "PATIENT",
         "slide_id": "slide-1",
+        "place": "outside",
+        "colludes_with": "all",
         "plan_digest": "0" * 64,
         "n_tiles": 2,
         "placements": b"[" + CANARY + b"]",
@@ -57,7 +61,7 @@ def test_the_migrations_and_the_tables_agree(engine):
 
 def test_the_file_holds_nothing_in_clear(vault, engine, path):
     vault.put_identity("slide-1", CANARY * 100, source="slide-1@token")
-    vault.sample(sampling(), route="tiles", tiles={"t1": CANARY * 100})
+    vault.sample(sampling(), route="tiles", terms="t", tiles={"t1": CANARY * 100})
     vault.keep_manifest("parcel", CANARY * 100)
     engine.dispose()
     for file in path.parent.glob("vault.db*"):
@@ -110,17 +114,19 @@ def test_a_recipient_gets_tiles_or_reports_of_a_container_never_both(vault):
 
 
 def test_a_container_is_sampled_once_for_a_recipient_for_ever(vault):
-    assert vault.sample(sampling(), route="tiles", tiles={"t1": b"1", "t2": b"2"})
+    assert vault.sample(sampling(), route="tiles", terms="t", tiles={"t1": b"1", "t2": b"2"})
     assert not vault.sample(
-        sampling(slide_id="rescan"), route="tiles", tiles={"t3": b"3", "t4": b"4"}
+        sampling(slide_id="rescan"), route="tiles", terms="t", tiles={"t3": b"3", "t4": b"4"}
     )
-    assert [tile.tile_id for tile in vault.waiting_tiles("tiles")] == ["t1", "t2"]
+    assert [tile.tile_id for tile in vault.waiting_tiles("tiles", "t")] == ["t1", "t2"]
     assert vault.samplings("CONTAINER") == (sampling(),)
 
 
 def test_what_a_patient_gave_is_counted_over_all_containers(vault):
-    vault.sample(sampling(), route="tiles", tiles={"t1": b"1"})
-    vault.sample(sampling(container="OTHER", n_tiles=5), route="tiles", tiles={"t2": b"1"})
+    vault.sample(sampling(), route="tiles", terms="t", tiles={"t1": b"1"})
+    vault.sample(
+        sampling(container="OTHER", n_tiles=5), route="tiles", terms="t", tiles={"t2": b"1"}
+    )
     assert vault.given("PATIENT", "university") == 7
     assert vault.given("PATIENT", "registry") == 0
 
@@ -128,29 +134,61 @@ def test_what_a_patient_gave_is_counted_over_all_containers(vault):
 def test_a_sample_that_was_decided_upon_before_another_was_taken_is_not_written(vault):
     """Two release daemons work beside each other, on two slides of one patient."""
     basis = vault.basis("OTHER", patient="PATIENT", recipient="university")
-    vault.sample(sampling(), route="tiles", tiles={"t1": b"1"})
+    vault.sample(sampling(), route="tiles", terms="t", tiles={"t1": b"1"})
     with pytest.raises(TransientError):
-        vault.sample(sampling(container="OTHER"), route="tiles", tiles={"t2": b"2"}, basis=basis)
+        vault.sample(
+            sampling(container="OTHER"), route="tiles", terms="t", tiles={"t2": b"2"}, basis=basis
+        )
     assert vault.samplings("OTHER") == ()
     basis = vault.basis("OTHER", patient="PATIENT", recipient="university")
     assert basis.given == 2
-    vault.sample(sampling(container="OTHER"), route="tiles", tiles={"t2": b"2"}, basis=basis)
+    vault.sample(
+        sampling(container="OTHER"), route="tiles", terms="t", tiles={"t2": b"2"}, basis=basis
+    )
     assert vault.given("PATIENT", "university") == 4
 
 
+@pytest.mark.parametrize("read", ["basis", "check_ledger"])
+def test_a_row_that_another_release_daemon_writes_meanwhile_is_no_forged_one(
+    vault, engine, path, read
+):
+    vault.sample(sampling(), route="tiles", terms="t", tiles={})
+    other = open_engine(f"sqlite:///{path}", store="vault")
+    written = []
+
+    def write_between(_connection, _cursor, statement, *_rest) -> None:
+        if "FROM tally" in statement and not written:
+            written.append(statement)
+            more = sampling(container="COMING")  # in the bucket of the one that is read
+            Vault(other, CIPHER).sample(more, route="tiles", terms="t", tiles={})
+
+    event.listen(engine, "after_cursor_execute", write_between)
+    if read == "basis":
+        vault.basis("CONTAINER", patient="PATIENT", recipient="university")
+    else:
+        check_ledger(engine, CIPHER)
+    assert written
+    assert vault.given("PATIENT", "university") == 4
+    other.dispose()
+
+
 def test_a_tile_goes_into_one_batch_only(vault):
-    vault.sample(sampling(), route="tiles", tiles={"t1": b"1", "t2": b"2"})
-    first = Batch(parcel_id="p1", route="tiles", made_at=1.0)
+    vault.sample(sampling(), route="tiles", terms="t", tiles={"t1": b"1", "t2": b"2"})
+    first = Batch(parcel_id="p1", route="tiles", policy_digest="p", made_at=1.0)
     assert vault.make_batch(first, ["t1", "t2"])
-    assert not vault.make_batch(Batch(parcel_id="p2", route="tiles", made_at=2.0), ["t2"])
+    assert not vault.make_batch(
+        Batch(parcel_id="p2", route="tiles", policy_digest="p", made_at=2.0), ["t2"]
+    )
     assert vault.open_batches("tiles") == (first,)
     assert vault.batch_tiles("p1") == {"t1": b"1", "t2": b"2"}
-    assert vault.waiting_tiles("tiles") == ()
+    assert vault.waiting_tiles("tiles", "t") == ()
 
 
 def test_a_closed_batch_keeps_no_pixels_but_the_ledger_remembers(vault):
-    vault.sample(sampling(), route="tiles", tiles={"t1": b"1", "t2": b"2"})
-    vault.make_batch(Batch(parcel_id="p1", route="tiles", made_at=1.0), ["t1", "t2"])
+    vault.sample(sampling(), route="tiles", terms="t", tiles={"t1": b"1", "t2": b"2"})
+    vault.make_batch(
+        Batch(parcel_id="p1", route="tiles", policy_digest="p", made_at=1.0), ["t1", "t2"]
+    )
     vault.close_batch("p1")
     assert vault.open_batches("tiles") == ()
     assert vault.batch_tiles("p1") == {}

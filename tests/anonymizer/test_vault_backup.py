@@ -39,12 +39,16 @@ def fill(root, slides=8, first=0, cipher=CIPHER):
             recipient="university",
             patient="patient",
             slide_id=f"slide-{number}",
+            place="outside",
+            colludes_with="all",
             plan_digest="0",
             n_tiles=1,
             placements=CANARY.encode(),
         )
         vault.grant(sampling.container, "university", "tiles")
-        vault.sample(sampling, route="tiles", tiles={f"tile-{number}": CANARY.encode() * 50})
+        vault.sample(
+            sampling, route="tiles", terms="t", tiles={f"tile-{number}": CANARY.encode() * 50}
+        )
     vault.keep_manifest("parcel", CANARY.encode())
     engine.dispose()
 

@@ -20,6 +20,8 @@ def sampling(container: str, recipient: str, patient: str, n_tiles: int = 2) -> 
         recipient=recipient,
         patient=patient,
         slide_id=f"slide-{container}",
+        place="outside",
+        colludes_with="all",
         plan_digest="0" * 64,
         n_tiles=n_tiles,
         placements=b"[]",
@@ -39,10 +41,14 @@ def vault(root):
     for name, patient in (("C1", "P1"), ("C2", "P2")):
         vault.grant(name, "university", "tiles")
         tiles = {f"{name}-{number}": b"tile" for number in range(2)}
-        vault.sample(sampling(name, "university", patient), route="tiles", tiles=tiles)
+        vault.sample(sampling(name, "university", patient), route="tiles", terms="t", tiles=tiles)
     vault.grant("C3", "registry", "outside_sr")
-    vault.sample(sampling("C3", "company", "P3"), route="company", tiles={"C3-0": b"tile"})
-    vault.make_batch(Batch(parcel_id="p1", route="tiles", made_at=1.0), ["C1-0", "C2-0"])
+    vault.sample(
+        sampling("C3", "company", "P3"), route="company", terms="t", tiles={"C3-0": b"tile"}
+    )
+    vault.make_batch(
+        Batch(parcel_id="p1", route="tiles", policy_digest="p", made_at=1.0), ["C1-0", "C2-0"]
+    )
     for parcel_id in ("p1", "p2"):
         vault.allot(parcel_id, "tiles", Load(n_tiles=2), today=5, choose=lambda _: 5)
     yield vault
@@ -164,7 +170,9 @@ def test_release_does_not_start_over_it_and_a_check_of_the_vault_tells(vault, ro
 def test_a_ledger_that_lost_a_row_takes_no_new_one(vault, root):
     write(root, "DELETE FROM sampling WHERE container = 'C1'")
     with pytest.raises(IdentityDoubt):
-        vault.sample(sampling("C1", "university", "P1"), route="tiles", tiles={"again": b"tile"})
+        vault.sample(
+            sampling("C1", "university", "P1"), route="tiles", terms="t", tiles={"again": b"tile"}
+        )
     engine = open_vault_engine(root)
     assert check(engine, CIPHER).complete is False
     engine.dispose()
@@ -174,7 +182,7 @@ def test_rows_made_with_another_key_are_not_believed(vault, root):
     engine = open_vault_engine(root)
     row = Vault(engine, OTHER)
     with pytest.raises(IdentityDoubt):
-        row.sample(sampling("C9", "university", "P9"), route="tiles", tiles={})
+        row.sample(sampling("C9", "university", "P9"), route="tiles", terms="t", tiles={})
     engine.dispose()
     all_that_is_asked(vault)
 

@@ -95,3 +95,11 @@ def test_values_that_are_cut_short_are_refused(tmp_path: Path) -> None:
     values.write_bytes(values.read_bytes()[:-1])
     with pytest.raises(RejectedError, match="damaged"):
         read_answers(tmp_path)
+
+
+def test_facts_that_are_too_long_are_not_read(tmp_path: Path) -> None:
+    write_answers(tmp_path, ANSWERS)
+    facts = tmp_path / "answers.json"
+    facts.write_text(facts.read_text() + " " * 2**24)
+    with pytest.raises(RejectedError, match="damaged"):
+        read_answers(tmp_path)

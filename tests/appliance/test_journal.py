@@ -5,12 +5,15 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
-from sqlalchemy import inspect
+from alembic.config import Config
+from alembic.runtime.environment import EnvironmentContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import MetaData, create_engine, inspect
 
 from appliance.errors import ConfigError, ForbiddenAction, LeaseLost, RejectedError, TransientError
 from appliance.line import Outcome, Parcel, Stage, State, Verdict
 from appliance.stores import journal_schema
-from appliance.stores.database import open_engine
+from appliance.stores.database import MIGRATIONS, open_engine
 from appliance.stores.journal import LEASE_S, MAX_ATTEMPTS, Journal
 
 
@@ -340,6 +343,34 @@ def test_the_migrations_make_the_tables_that_the_code_speaks_of(journal: Journal
         found = {column["name"] for column in inspector.get_columns(table.name)}
         assert found == {column.name for column in table.columns}
         assert bool(inspector.get_indexes(table.name)) == bool(table.indexes)
+
+
+def test_a_journal_from_before_answers_keeps_its_parcels(tmp_path: Path) -> None:
+    path = tmp_path / "old.db"
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    config.set_main_option("version_locations", str(MIGRATIONS / "journal"))
+    config.set_main_option("path_separator", "os")
+    script = ScriptDirectory.from_config(config)
+    engine = create_engine(f"sqlite:///{path}")
+    environment = EnvironmentContext(
+        config, script, fn=lambda revision, _: script._upgrade_revs("journal_0001", revision)
+    )
+    with engine.begin() as connection:
+        environment.configure(connection=connection, target_metadata=MetaData())
+        environment.run_migrations()
+        connection.exec_driver_sql(
+            "INSERT INTO parcel (parcel_id, route, kind, folder, state, attempts, retries, "
+            "created_at, updated_at) VALUES ('p', 'rack', 'tiles', 'p@1', 'waiting', 0, 0, 1, 1)"
+        )
+    engine.dispose()
+    opened = open_engine(f"sqlite:///{path}", store="journal")
+    journal = Journal(opened)
+    claim = journal.parcels.claim("rack")
+    assert claim is not None
+    journal.parcels.delivered(claim, words="Answered.", answers="p@2")
+    assert [one.folder for one in journal.parcels.answered()] == ["p@2"]
+    opened.dispose()
 
 
 def test_a_journal_of_a_newer_version_is_refused_with_one_sentence(

@@ -1,5 +1,6 @@
 """The deliverer of a route of every kind, and whoever may write its outbox and its journal."""
 
+import threading
 import time
 from dataclasses import replace
 from functools import partial
@@ -129,3 +130,33 @@ def sign_anything(folder: Path, made: Manifest, key: Ed25519PrivateKey) -> None:
     content = made.to_bytes()
     (folder / MANIFEST).write_bytes(content)
     (folder / SIGNATURE).write_bytes(key.sign(b"coverslip/manifest/1\n" + content))
+
+
+class Swapping:
+    """Changes a file to something else and back, as fast as it can, until the block ends."""
+
+    def __init__(self, file: Path, other: bytes) -> None:
+        self._contents = file.read_bytes(), other
+        self._file = file
+        self._ending = threading.Event()
+        self._thread = threading.Thread(target=self._swap)
+        self.n_swaps = 0
+
+    def __enter__(self) -> "Swapping":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ending.set()
+        self._thread.join()
+
+    def _swap(self) -> None:
+        part = self._file.parents[1] / "part"
+        while not self._ending.is_set():
+            for content in reversed(self._contents):
+                if self.n_swaps % 3:  # by a rename, and by writing into the file that is there
+                    part.write_bytes(content)
+                    part.rename(self._file)
+                else:
+                    self._file.write_bytes(content)
+                self.n_swaps += 1

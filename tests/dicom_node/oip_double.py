@@ -329,7 +329,7 @@ class _Handler(BaseHTTPRequestHandler):
         head = json.dumps(said).encode()
         self._answer(200, head + values, (LENGTH, str(len(head))))
 
-    def _drip(self, drips: bool) -> None:
+    def _drip(self, drips: bool) -> None:  # noqa: FBT001  one thing it does
         self.close_connection = drips
         while drips and not self.served.ended.wait(0.05):
             self.wfile.write(b"H")

@@ -245,6 +245,21 @@ def test_a_parcel_under_another_id_is_never_sent(tiles: Line, tmp_path: Path) ->
     assert "another parcel" in (tiles.status().error or "")
 
 
+def test_a_parcel_does_not_leave_before_its_day_whatever_the_journal_says(
+    tiles: Line, tmp_path: Path
+) -> None:
+    tomorrow = time.time() + 86_400.0
+    tiles.hand_over(_shard(tmp_path), kind="tiles", file_kind="tiles", not_before=tomorrow)
+    today = replace(tiles.deliverer(), wait_s=lambda _: 0.0)
+    today.step()
+    assert tiles.status().state is State.WAITING
+    assert "limit of this route" in (tiles.status().error or "")
+    assert list((tmp_path / "university").iterdir()) == []
+    replace(today, clock=lambda: tomorrow).step()
+    assert tiles.status().state is State.DONE
+    assert len(list((tmp_path / "university").iterdir())) == 1
+
+
 def test_the_journal_cannot_point_out_of_the_outbox(tiles: Line, tmp_path: Path) -> None:
     tiles.outbox.mkdir(parents=True)
     tiles.announce("p", "tiles", "../../original/slide@token")

@@ -8,7 +8,6 @@ the signing key.
 import json
 import os
 import shutil
-import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -21,7 +20,7 @@ from appliance import manifest
 from appliance.line import State
 from appliance.manifest import MANIFEST, SIGNATURE, Manifest
 from dicom_node.routes.folder import FolderRoute
-from tests.dicom_node.doors import KEY, KINDS, ROUTES, Door, sign_anything
+from tests.dicom_node.doors import KEY, KINDS, ROUTES, Door, Swapping, sign_anything
 
 
 @pytest.fixture(scope="module")
@@ -210,36 +209,6 @@ def test_no_row_of_the_journal_leads_elsewhere(doors: dict[str, Door], folder: s
     shutil.copytree(door.signed(), door.outbox / "kept@token")
     assert door.offer(folder).endswith(".")
     assert door.wire.left == []
-
-
-class Swapping:
-    """Changes a file to something else and back, as fast as it can, until the block ends."""
-
-    def __init__(self, file: Path, other: bytes) -> None:
-        self._contents = file.read_bytes(), other
-        self._file = file
-        self._ending = threading.Event()
-        self._thread = threading.Thread(target=self._swap)
-        self.n_swaps = 0
-
-    def __enter__(self) -> "Swapping":
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._ending.set()
-        self._thread.join()
-
-    def _swap(self) -> None:
-        part = self._file.parents[1] / "part"
-        while not self._ending.is_set():
-            for content in reversed(self._contents):
-                if self.n_swaps % 3:  # by a rename, and by writing into the file that is there
-                    part.write_bytes(content)
-                    part.rename(self._file)
-                else:
-                    self._file.write_bytes(content)
-                self.n_swaps += 1
 
 
 def test_a_raced_replace_sends_what_was_signed_or_nothing(tmp_path: Path) -> None:

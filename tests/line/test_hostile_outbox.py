@@ -5,15 +5,18 @@ taken over. What it lacks is the signing key.
 """
 
 import shutil
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import pydicom
 import pytest
 from sqlalchemy import insert, select
 
 from appliance.daemon import open_journal
 from appliance.line import Stage, State
 from appliance.stores.journal_schema import parcels
+from tests.dicom_node.doors import Swapping
 from tests.line.appliance_site import ApplianceSite, content, wait_for
 from tests.line.conftest import tiny_slide
 
@@ -154,3 +157,40 @@ def test_a_retry_by_the_attacker_sends_what_was_signed_and_no_more(target: Targe
     )
     assert everything_outside(site) == before
     assert site.slides()[slide_id].stage is Stage.DELIVER
+
+
+def test_a_file_that_is_swapped_all_the_time_leaves_as_it_was_signed_or_not_at_all(
+    target: Target,
+) -> None:
+    """The deliver daemon works on the parcel again and again, while another process swaps it."""
+    site, before = target.site, everything_outside(target.site)
+    report = target.good_parcel("pacs") / "sr.dcm"
+    uid = str(pydicom.dcmread(report).SOPInstanceUID)
+    other = uid[:-1] + str((int(uid[-1]) + 1) % 10)
+    stolen = report.read_bytes().replace(uid.encode(), other.encode())
+    report.chmod(0o600)
+    seen = dict.fromkeys((State.DONE, State.ASIDE), 0)
+    with Swapping(report, stolen):
+        deadline = time.monotonic() + 40
+        while min(seen.values()) < 3 and time.monotonic() < deadline:
+            seen[offered_again(target)] += 1
+    assert min(seen.values()) >= 3, seen
+    assert everything_outside(site) == before
+    assert offered_again(target) is State.DONE, "what was signed can still leave"
+
+
+def offered_again(target: Target) -> State:
+    """Put the parcel for the PACS back in the queue as an attacker would; tell what came of it."""
+    journal = open_journal(target.site.settings)
+    mine = (parcels.c.route == "pacs") & (parcels.c.slide_id == target.slide_id)
+    with journal._engine.begin() as connection:
+        fresh = {"state": State.WAITING, "attempts": 0, "next_try_at": None, "lease_token": None}
+        connection.execute(parcels.update().where(mine).values(**fresh))
+
+    def state() -> str:
+        with journal._reader.connect() as connection:
+            return str(connection.execute(select(parcels.c.state).where(mine)).scalar_one())
+
+    wait_for(lambda: target.site.tended() and state() in (State.DONE, State.ASIDE), "a decision")
+    journal._engine.dispose()
+    return State(state())

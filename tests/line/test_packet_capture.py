@@ -5,6 +5,7 @@ the world leads to a loopback that is captured: so nothing that they say to anyb
 """
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -44,6 +45,9 @@ messages: Any = service_pb2
 
 OUTSIDE = ("registry", "bucket", "dicom-tiles", "company", "rack")
 """Routes to anybody else than the PACS, that cross the network."""
+BARE = ("PATH", "HOME", "TMPDIR", "LANG")
+"""Environment of the walk, as bare as under systemd: a library that reports to its maker does not
+do so where a variable tells it that it is being tested."""
 BY_DIMSE = {"pacs": "PACS", "registry": "REGISTRY", "dicom-tiles": "STUDY"}
 """Routes to DICOM peers, and their AE titles."""
 
@@ -62,6 +66,7 @@ def walked(tmp_path_factory: pytest.TempPathFactory, require_tool: Callable[[str
         capture_output=True,
         text=True,
         cwd=Path(__file__).parents[2],
+        env={name: os.environ[name] for name in BARE if name in os.environ},
     )
     assert done.returncode == 0, done.stderr
     return Walked(folder)
