@@ -7,7 +7,7 @@
   x RejectedError           set aside; a person decides
     - InvalidInstance · ConflictingInstance · IncompleteSlide · IdentityDoubt
     - UnsuitableSlide (of these: UnreadableEncoding · UnfitScan · DamagedImage)
-    - ModelError · PolicyRefused · DeliveryRefused · RepeatedFailure
+    - ModelError · PolicyRefused · DeliveryRefused (of these: PermissionEnded) · RepeatedFailure
   x ForbiddenAction         an operator may not do this, or it makes no sense now
 
 Anything else that is raised is a bug: the worker dies and systemd restarts it.
@@ -168,6 +168,13 @@ class DeliveryRefused(RejectedError):
 
     code = "delivery-refused"
     next_step = "Look at the route's messages; correct the cause, then retry the delivery."
+
+
+class PermissionEnded(DeliveryRefused):
+    """The signature was given too long ago, or under another policy than the route has now."""
+
+    code = "permission-ended"
+    next_step = "Retry the slide: release signs its products anew."
 
 
 class RepeatedFailure(RejectedError):

@@ -19,7 +19,7 @@ from typing import IO, Final, Protocol
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from appliance.errors import DeliveryRefused, LimitReached
+from appliance.errors import DeliveryRefused, LimitReached, PermissionEnded
 from appliance.line import REPORTS
 from appliance.trust import key_id
 
@@ -257,11 +257,11 @@ def _check_terms(manifest: Manifest, route: RouteTerms, now: float) -> None:
     ):
         raise DeliveryRefused("The parcel was signed for another route.")
     if manifest.policy_digest != route.policy_digest:
-        raise DeliveryRefused("The parcel was made under another policy than the route has now.")
+        raise PermissionEnded("The parcel was made under another policy than the route has now.")
     if now < manifest.not_before:
         raise LimitReached("The limit of this route for today is used up.")
     if now >= manifest.expires_at:
-        raise DeliveryRefused("The parcel's permission to leave has expired.")
+        raise PermissionEnded("The parcel's permission to leave has expired.")
     if not {file.kind for file in manifest.files} <= set(route.carries):
         raise DeliveryRefused("The parcel holds a kind of product this route does not carry.")
 

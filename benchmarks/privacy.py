@@ -21,7 +21,13 @@ from anonymizer.attack.figures import AttackReport, Collusion
 from anonymizer.attack.learned import Learned, train
 from anonymizer.privacy import measured
 from anonymizer.privacy.certify_command import lines
-from anonymizer.privacy.measure import measurement_of, run_batch, run_plan
+from anonymizer.privacy.measure import (
+    ENOUGH_TILES,
+    attack_works,
+    measurement_of,
+    run_batch,
+    run_plan,
+)
 from anonymizer.privacy.releases import each_recipient, n_cells, planned, shuffled, without_plan
 from anonymizer.privacy.slides import FEWEST_CELLS
 from anonymizer.privacy.tissue import Tissue
@@ -31,8 +37,10 @@ from benchmarks import privacy_slides
 
 QUICK = bool(os.environ.get("QUICK"))
 LEAST_WITHOUT_PLAN: Final = 0.95
+AIMED_PX: Final = 128
+"""Tiles half as large have so little border that fat and glass alone make up whole borders."""
 MOST_TILES: Final = 2_000
-"""A puzzle that gives one recipient more is left out: the time grows with their square."""
+"""Tissue that gives one recipient more is left out: the time grows with their square."""
 FACTS: Final = Path(measured.__file__).parent
 
 
@@ -126,11 +134,10 @@ def _tissues(cell_px: int, *, n_parts: int = 1) -> Iterator[Tissue]:
     if QUICK:
         yield privacy_slides.slides()[1]
         return
-    yield from _slides(cell_px)
     together = privacy_slides.all_real(cell_px=cell_px)
-    if n_cells(together, cell_px) <= MOST_TILES * n_parts:
-        yield together
-    yield privacy_slides.generated()
+    for tissue in (*_slides(cell_px), together, privacy_slides.generated()):
+        if n_cells(tissue, cell_px) <= MOST_TILES * n_parts:
+            yield tissue
 
 
 def _slides(cell_px: int) -> tuple[Tissue, ...]:
@@ -152,7 +159,7 @@ def _attack_without(tile_px: int, verdict: Verdict) -> None:
         ):
             report = attack(*release, scores=("ssd", "pred", "mgc", "gap"))
             top_1 = _tell(f"{tissue.name}, {words}", report)
-            if tissue.kind == "generated":
+            if tissue.kind == "generated" or tile_px != AIMED_PX or report.n_tiles < ENOUGH_TILES:
                 continue
             name = f"top-1 of {tissue.name}, {tile_px} px, {words}"
             if words == "no plan":
@@ -186,7 +193,8 @@ def _attack_plan(plan: Plan) -> Measurement:
         for tissue in _tissues(plan.cell_px, n_parts=plan.colours)
     ]
     batch = run_batch(privacy_slides.batch(), plan.policy, key=keys[0])
-    found = measurement_of(plan.policy, runs, batch=batch)
+    works = attack_works(privacy_slides.slides()[0])
+    found = measurement_of(plan.policy, runs, batch=batch, works=works)
     print("\n" + "\n".join(lines(found)))
     print(f"  took {time.monotonic() - started:.0f} s", flush=True)
     if not QUICK:
@@ -198,7 +206,7 @@ def _judge(plan: Plan, found: Measurement, verdict: Verdict) -> None:
     if plan in PLANS:
         verdict.met[f"plan {plan.name} holds"] = found.holds
     for figure in found.figures:
-        if figure.limit:
+        if figure.limit and not figure.at_least:
             name = f"{figure.name.split()[0]}_of_limit_{plan.name}"
             _worse(verdict, name, round(figure.value / figure.limit, 3))
 

@@ -8,6 +8,10 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+# Small matrix products on many threads spin: twice the time, of all cores. Said before numpy is
+# imported, and handed on to every process that a test starts.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 settings.register_profile("coverslip", deadline=None)  # a busy machine is no fault of ours
 settings.load_profile("coverslip")
 

@@ -27,7 +27,14 @@ from anonymizer.attack.overlap import duplicates, largest_overlap
 from anonymizer.attack.overview import placed_by
 from anonymizer.attack.pairs import TruePairs, true_pairs
 from anonymizer.attack.ranking import Asked, ranking
-from anonymizer.attack.rebuilt import CellLattice, lc, nc, perfect, right_places
+from anonymizer.attack.rebuilt import (
+    CellLattice,
+    largest_of_small,
+    lc,
+    nc,
+    perfect,
+    right_places,
+)
 from anonymizer.attack.tile_set import TileSet, TrueTile, Truth
 
 Values = npt.NDArray[np.float32]
@@ -216,6 +223,10 @@ def _rebuilt(
         score=strongest.score,
         nc=Figure(value=nc(assembly, pairs), chance=nc(by_chance, pairs), n=len(pairs)),
         lc=replace(lc(placed, assembly, pairs), chance=lc(placed, by_chance, pairs).value),
+        largest_of_small=replace(
+            largest_of_small(placed, assembly, pairs),
+            chance=largest_of_small(placed, by_chance, pairs).value,
+        ),
         dc=Figure(value=float(right[0]), chance=float(right[1]), n=len(placed)),
     )
 

@@ -4,6 +4,7 @@ Permutation tests: the true places are shuffled within each slide (and the slide
 some thousand times, to see how often chance tells as much.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -17,12 +18,14 @@ from anonymizer.attack.tile_set import TileSet, TrueTile
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
-_N_SHUFFLES: Final = 4999
+_N_SHUFFLES: Final = 1999
 _DOUBT: Final = 0.01
 """Divided by the number of tests (Bonferroni)."""
-_EXPLAINED: Final = 0.98
+_FOLLOWS: Final = 0.98
 """Rank correlation from which on the length of files follows from their pixels."""
 _FEWEST: Final = 8
+_RARE: Final = 3
+"""Shuffles that give as much, from which on they are counted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +58,7 @@ def channels(tiles: TileSet, placed: Sequence[TrueTile]) -> tuple[Channel, ...]:
         ]
         if has_slides:
             tests.append(("slide", *_slide(one, slides)))
-        follows = one.name == "size" and _is_explained(tiles)
+        follows = one.name == "size" and _follows_from_pixels(tiles)
         found += [
             Channel(
                 name=one.name,
@@ -83,17 +86,20 @@ def ranks(values: Sequence[object]) -> Floats:
 
 
 def _told(tiles: TileSet) -> Iterator[_Told]:
+    """Give every channel; a fact that sorts the tiles as an earlier one does is that one again."""
     columns: list[tuple[str, Sequence[object]]] = [
         ("order", range(len(tiles))),
         ("name", tiles.names),
         ("size", tiles.sizes_bytes.tolist()),
         ("time", tiles.times.tolist()),
         ("encoding", tiles.tables),
-        *tiles.facts.items(),
     ]
-    for name, values in columns:
+    seen: set[bytes] = set()
+    for number, (name, values) in enumerate([*columns, *tiles.facts.items()]):
         rank = ranks(values)
-        yield _Told(name=name, rank=rank, is_constant=bool(np.ptp(rank) == 0))
+        if number < len(columns) or rank.tobytes() not in seen:
+            yield _Told(name=name, rank=rank, is_constant=bool(np.ptp(rank) == 0))
+        seen.add(rank.tobytes())
 
 
 def _place(told: _Told, raster: Floats, slides: Ints) -> tuple[Figure, float | None]:
@@ -105,30 +111,65 @@ def _place(told: _Told, raster: Floats, slides: Ints) -> tuple[Figure, float | N
         first, second = _unit(ranks(told.rank[here].tolist())), _unit(raster[here])
         if len(here) < _FEWEST or first is None or second is None:
             continue
-        shuffled = rng.permuted(np.tile(second, (_N_SHUFFLES, 1)), axis=1)
+        shuffled = rng.permuted(np.tile(second.astype(np.float32), (_N_SHUFFLES, 1)), axis=1)
         true += len(here) * float(first @ second)
         by_chance += len(here) * (shuffled @ first)
         n += len(here)
     if n == 0:
         return NOT_COUNTED, None
-    return _compared(abs(true) / n, np.abs(by_chance) / n, n)
+    strength = Figure(value=abs(true) / n, chance=float(np.abs(by_chance).mean()) / n, n=n)
+    return strength, min(1.0, 2 * min(_p(true, by_chance), _p(-true, -by_chance)))
 
 
 def _slide(told: _Told, slides: Ints) -> tuple[Figure, float | None]:
-    """Share of tiles that are followed, in the order of the channel, by one of their own slide."""
+    """Tell slides by their tiles' following each other in the channel's order, or lying in a part.
+
+    The strength is the share of tiles that are followed by one of their own slide, or the share of
+    the variance of the ranks that the slides explain, whichever chance gives less often.
+    """
     if told.is_constant or len(slides) < _FEWEST:
         return NOT_COUNTED, None
     rng = np.random.default_rng(1)
     order = np.lexsort((rng.random(len(slides)), told.rank))
-    shuffled = rng.permuted(np.tile(slides.astype(np.int32), (_N_SHUFFLES, 1)), axis=1)
-    by_chance = (shuffled[:, 1:] == shuffled[:, :-1]).mean(axis=1)
-    ordered = slides[order]
-    return _compared(float((ordered[1:] == ordered[:-1]).mean()), by_chance, len(slides) - 1)
+    sorted_slides, rank = slides[order].astype(np.int32), told.rank[order]
+    shuffled = rng.permuted(np.tile(sorted_slides, (_N_SHUFFLES, 1)), axis=1)
+    found = [
+        (float(true[0]), by_chance)
+        for true, by_chance in (
+            (_followed(sorted_slides[None]), _followed(shuffled)),
+            (_explained(sorted_slides[None], rank), _explained(shuffled, rank)),
+        )
+    ]
+    # The third root makes a sum of squares nearly normal (Wilson and Hilferty, 1931).
+    likely = [_p(*found[0]), _p(np.cbrt(found[1][0]), np.cbrt(found[1][1]))]
+    true, by_chance = found[int(np.argmin(likely))]
+    strength = Figure(value=true, chance=float(by_chance.mean()), n=len(slides))
+    return strength, min(1.0, 2 * min(likely))
 
 
-def _compared(true: float, by_chance: Floats, n: int) -> tuple[Figure, float]:
-    p = (1 + int((by_chance >= true - 1e-12).sum())) / (1 + len(by_chance))
-    return Figure(value=true, chance=float(by_chance.mean()), n=n), p
+def _followed(slides: npt.NDArray[np.int32]) -> Floats:
+    """Share of tiles `(m,)`, for rows of slides `(m, n)`, that one of their own slide follows."""
+    return np.asarray((slides[:, 1:] == slides[:, :-1]).mean(axis=1), dtype=np.float64)
+
+
+def _explained(slides: npt.NDArray[np.int32], rank: Floats) -> Floats:
+    """Share of the variance of the ranks `(m,)` that the slides explain."""
+    centred = (rank - rank.mean()).astype(np.float32)
+    between = np.zeros(len(slides))
+    for slide in np.unique(slides[0]):
+        here = slides == slide
+        between += (here @ centred) ** 2 / here.sum(axis=1)
+    return between / float((centred**2).sum())
+
+
+def _p(true: float, by_chance: Floats) -> float:
+    """How often chance gives as much: counted, and beyond what can be counted by a normal tail."""
+    n_as_much = int((by_chance >= true - 1e-12).sum())
+    counted = (1 + n_as_much) / (1 + len(by_chance))
+    spread = float(by_chance.std())
+    if n_as_much > _RARE or spread == 0:
+        return counted
+    return min(counted, math.erfc((true - float(by_chance.mean())) / spread / 2**0.5) / 2)
 
 
 def _unit(values: Floats) -> Floats | None:
@@ -137,9 +178,9 @@ def _unit(values: Floats) -> Floats | None:
     return centred / length if length > 0 else None
 
 
-def _is_explained(tiles: TileSet) -> bool:
+def _follows_from_pixels(tiles: TileSet) -> bool:
     if tiles.plain_sizes_bytes is None:
         return False
     first = _unit(ranks(tiles.sizes_bytes.tolist()))
     second = _unit(ranks(tiles.plain_sizes_bytes.tolist()))
-    return first is not None and second is not None and float(first @ second) >= _EXPLAINED
+    return first is not None and second is not None and float(first @ second) >= _FOLLOWS

@@ -56,6 +56,8 @@ class Rebuilt:
     """True neighbour pairs that were put together (neighbour comparison)."""
     lc: Figure
     """Largest correctly joined part among the tiles of its slide (largest component)."""
+    largest_of_small: Figure
+    """Tiles, no share: the largest right part of any slide of fewer than 50 tiles."""
     dc: Figure
     """Tiles in their right place, the best shift and turn granted (direct comparison)."""
 

@@ -28,8 +28,8 @@ def largest_overlap(placed: Sequence[TrueTile], side_px: int) -> Figure:
 
 
 def duplicates(pixels: RGB) -> int:
-    """Count tiles that are another one, turned or not, bit by bit."""
-    counts = Counter(_name(tile) for tile in pixels)
+    """Count tiles that are another one, turned or not, bit by bit; plain colour does not count."""
+    counts = Counter(_name(tile) for tile in pixels if np.ptp(tile.reshape(-1, 3), axis=0).any())
     return sum(count for count in counts.values() if count > 1)
 
 

@@ -64,7 +64,8 @@ def largest_share(placed: Sequence[TrueTile], part: Ints) -> Figure:
     """Give the largest part among the tiles of its slide; chance is one tile alone, the least.
 
     Slides of fewer than 50 tiles are counted as one heap, against all their tiles: of a slide of
-    20 tiles even one tile is 5 %.
+    20 tiles even one tile is 5 %, and of a hundred such slides one has a lucky pair. What is put
+    together of any one of them, `largest_of_small` tells.
     """
     if not placed:
         return Figure(value=None, chance=None, n=0)
@@ -85,6 +86,21 @@ def lc(placed: Sequence[TrueTile], assembly: Assembly, pairs: TruePairs) -> Figu
     right = right_pairs(assembly, pairs)
     part = components(len(placed), pairs.first[right], pairs.second[right])
     return largest_share(placed, part)
+
+
+def largest_of_small(placed: Sequence[TrueTile], assembly: Assembly, pairs: TruePairs) -> Figure:
+    """Give the most tiles that right pairs join of any slide of fewer than 50 tiles.
+
+    A number of tiles, no share; chance is one, the least.
+    """
+    tiles = Counter(tile.slide for tile in placed)
+    right = right_pairs(assembly, pairs)
+    part = components(len(placed), pairs.first[right], pairs.second[right]).tolist()
+    small = [
+        number for t, number in zip(placed, part, strict=True) if tiles[t.slide] < FEWEST_TILES
+    ]
+    most = max(Counter(small).values(), default=None)
+    return Figure(value=most, chance=None if most is None else 1.0, n=len(small))
 
 
 def right_places(placed: Sequence[TrueTile], assembly: Assembly, lattice: CellLattice) -> Bools:
@@ -117,7 +133,20 @@ def nc(assembly: Assembly, pairs: TruePairs) -> float | None:
 
 
 def perfect(placed: Sequence[TrueTile], pairs: Sequence[TruePairs]) -> Figure:
-    """Give what a matcher that never errs joins by these pairs: a bound on any future attacker."""
+    """Give what a matcher that never errs joins by these pairs: a bound on any future attacker.
+
+    Of each slide alone. One of fewer than 50 tiles is counted as if it had 50, so that one tile is
+    no more than 2 % of it and two that touch are.
+    """
+    if not placed:
+        return Figure(value=None, chance=None, n=0)
     first = np.concatenate([some.first for some in pairs])
     second = np.concatenate([some.second for some in pairs])
-    return largest_share(placed, components(len(placed), first, second))
+    part = components(len(placed), first, second).tolist()
+    tiles = Counter(tile.slide for tile in placed)
+    sizes = Counter((tile.slide, number) for tile, number in zip(placed, part, strict=True))
+    (slide, _), size = max(
+        sizes.items(), key=lambda item: item[1] / max(tiles[item[0][0]], FEWEST_TILES)
+    )
+    counted = max(tiles[slide], FEWEST_TILES)
+    return Figure(value=size / counted, chance=1 / counted, n=tiles[slide])

@@ -31,7 +31,7 @@ def register(
         "--truth",
         type=Path,
         metavar="FILE",
-        help="where each tile comes from, as JSON; keep it from every recipient",
+        help="where each tile comes from, as privacy truth writes it; keep it from every recipient",
     )
     attack.add_argument(
         "--overview",

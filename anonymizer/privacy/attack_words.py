@@ -34,6 +34,8 @@ _SCORES: Final = {
     "learned": "trees that learned on other slides",
 }
 _FEW_SHARES: Final = 0.01
+_LUCKY_TILES: Final = 3
+"""Of many small slides, one has a pair or three tiles right by luck."""
 _CLEARLY: Final = 3
 
 
@@ -106,6 +108,9 @@ def failings(report: AttackReport) -> Iterator[str]:
 
 def _rebuilt_failings(report: AttackReport) -> Iterator[str]:
     bound = report.perfect["edge"].value or 0
+    if report.rebuilt is not None and (report.rebuilt.largest_of_small.value or 0) > _LUCKY_TILES:
+        n_tiles = report.rebuilt.largest_of_small.value or 0
+        yield f"{n_tiles:.0f} tiles of one small slide are put together"
     if report.rebuilt is not None and (report.rebuilt.nc.value or 0) > MOST_REBUILT:
         yield f"{percent(report.rebuilt.nc.value)} of the neighbours are put together"
     if report.rebuilt is not None and (report.rebuilt.lc.value or 0) > MOST_REBUILT:
@@ -181,6 +186,12 @@ def _rebuilt(report: AttackReport) -> Iterator[str]:
         )
         yield f"    neighbours put together (Nc): {counted(found.nc)}, of {found.nc.n}"
         yield f"    largest right part of a slide (Lc): {counted(found.lc)}, of {found.lc.n} tiles"
+        small = found.largest_of_small
+        if small.value is not None:
+            yield (
+                f"    largest right part of a slide of fewer than {ENOUGH_TILES} tiles:"
+                f" {small.value:.0f} tiles (chance {small.chance or 0:.0f}), of {small.n} in all"
+            )
         yield f"    tiles in their right place (Dc): {counted(found.dc)}, of {found.dc.n}"
     for relation, words in _JOINING.items():
         bound = report.perfect[relation]

@@ -34,7 +34,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     settings = load(arguments.settings)
     routes = [route for route in settings.routes if "tiles" in route.carries]
-    with _opened(settings) as (vault, keys):
+    with opened(settings) as (vault, keys):
         if arguments.slide is not None:
             left = _left(arguments.slide, routes, vault, keys)
             said = [f"{route}: {tiles} tiles of this patient left" for route, tiles in left.items()]
@@ -51,7 +51,14 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 @contextmanager
-def _opened(settings: "Settings") -> "Iterator[tuple[Vault, ReleaseKeys]]":
+def opened(settings: "Settings") -> "Iterator[tuple[Vault, ReleaseKeys]]":
+    """Open the vault for reading, beside a running release.
+
+    Raises
+    ------
+    ConfigError
+        Nothing was released yet, or these are not the keys of this vault.
+    """
     from anonymizer.quiet import quiet_pydicom
     from anonymizer.release.daemon import keys_of
     from appliance.storage import Root
@@ -81,14 +88,16 @@ def _opened(settings: "Settings") -> "Iterator[tuple[Vault, ReleaseKeys]]":
 def _budget(route: "Route", vault: "Vault") -> "Budget":
     from anonymizer.privacy.budget import budget_of
     from anonymizer.release.limits import day_of
-    from anonymizer.release.tile_route import terms_of
+    from anonymizer.release.tile_batches import terms_of
+    from anonymizer.tiles.cut import STAINS
 
     today = day_of(time.time())
+    terms = [terms_of(route, stain) for stain in STAINS]
     return budget_of(
         route,
         given=vault.samplings_of(route.recipient),
-        waiting=vault.waiting_tiles(route.name, terms_of(route)),
-        n_stranded=vault.n_stranded(route.name, terms_of(route)),
+        waiting=[tile for one in terms for tile in vault.waiting_tiles(route.name, one)],
+        n_stranded=vault.n_stranded(route.name, terms),
         departing=vault.departing(route.name, today=today),
         today=today,
     )

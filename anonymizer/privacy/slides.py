@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 
 from anonymizer.attack.learned import Learned, train
-from anonymizer.privacy.measure import measurement_of, run_batch, run_plan
+from anonymizer.privacy.measure import attack_works, measurement_of, run_batch, run_plan
 from anonymizer.privacy.releases import each_recipient, n_cells
 from anonymizer.privacy.tissue import Piece, Tissue, piece
 from appliance.certificate import Measurement
@@ -38,8 +38,7 @@ def measure_slides(folder: Path, policy: ColouredTiles) -> Measurement:
             f"{folder} needs two slides at least, each a folder of DICOM files with enough tissue."
         )
     runs = [
-        run_plan(one, policy, keys=KEYS, learned=_trained_on(slides, one, policy))
-        for one in slides
+        run_plan(one, policy, keys=KEYS, learned=_trained_on(slides, one, policy)) for one in slides
     ]
     batch = Tissue(
         name="all slides, one batch",
@@ -48,7 +47,9 @@ def measure_slides(folder: Path, policy: ColouredTiles) -> Measurement:
         pieces=tuple(one.pieces[0] for one in slides),
     )
     together = run_batch(batch, policy, key=KEYS[0])
-    return measurement_of(policy, runs, batch=together)
+    smallest = min(slides, key=lambda one: n_cells(one, policy.cell_px))
+    works = attack_works(smallest)
+    return measurement_of(policy, runs, batch=together, works=works)
 
 
 def _slides(folder: Path, policy: ColouredTiles) -> Iterator[Tissue]:

@@ -19,7 +19,7 @@ _SMOOTH_PX: Final = 16.0
 _GLASS: Final = 226
 """Brightness from which what is nearly grey is bare glass."""
 _COLOURFUL: Final = 12
-_LUMEN: Final = 13
+_LUMEN: Final = 7
 """Pixels of the class map across the widest hole that is tissue still."""
 _PAPER: Final = 255
 _GAP_CELLS: Final = 4

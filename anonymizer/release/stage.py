@@ -27,10 +27,11 @@ from anonymizer.release.outside_sr import outside_report
 from anonymizer.release.parcels import Outboxes, Product
 from anonymizer.release.restore import restore, to_file
 from anonymizer.release.site_route import SiteRoute
+from anonymizer.release.tile_batches import TileBatches
 from anonymizer.release.tile_route import REFUSALS, TileRoute
 from anonymizer.tiles.pool import opaque_id
 from appliance.errors import InvalidInstance, PolicyRefused
-from appliance.line import Outcome, Parcel
+from appliance.line import Outcome, Parcel, State
 from appliance.settings import Route, Settings
 from appliance.storage import Root
 from appliance.stores.journal import Journal
@@ -89,7 +90,9 @@ class Release:
         journal: Journal,
         clock: Callable[[], float],
     ) -> None:
-        self._routes = tuple(one for one in settings.routes if not one.is_archive)
+        routes = (one for one in settings.routes if not one.is_archive)
+        # Inside first: the PACS never waits for what goes out.
+        self._routes = tuple(sorted(routes, key=lambda route: route.place != "inside"))
         self._root = root
         self._vault = vault
         self._keys = keys
@@ -153,9 +156,15 @@ class Release:
             n_asked := ask_about_sample(slide, route, vault=self._vault, now=self._clock())
         ):
             yield f"Route {route.name}: answers about {n_asked} tiles are waited for.", ()
-        parcels, refused = tile_route.post_batches(
-            token=slide.token, outboxes=self._outboxes, journal=self._journal, now=self._clock()
+        batches = TileBatches(
+            route,
+            tile_route.policy,
+            vault=self._vault,
+            keys=self._keys,
+            outboxes=self._outboxes,
+            journal=self._journal,
         )
+        parcels, refused = batches.post(token=slide.token, now=self._clock())
         if parcels:
             words = f"batches of tiles handed over: {len(parcels)}.{waiting(parcels)}"
             yield f"Route {route.name}: {words}", parcels
@@ -176,7 +185,7 @@ class Release:
     ) -> tuple[str, tuple[Parcel, ...]]:
         """Hand over a bare report, unless an earlier revision of the slide gave the very same."""
         name = product.name.removesuffix(".dcm")
-        if self._journal.parcels.known(name):
+        if self._journal.parcels.state(name) not in (None, State.ASIDE):
             return f"Route {route.name}: nothing. It was given this report before.", ()
         return self._post(slide, route, product.kind, (product,), name=name)
 

@@ -25,6 +25,10 @@ _STAINS: Final = {
 """Staining substances a recipient may be told of; everything else is "other"."""
 
 
+STAINS: Final = ("H&E", "other")
+"""What a recipient may be told of the stain."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Scale:
     level: int
@@ -77,7 +81,7 @@ def stain_of(header: Dataset) -> str:
         (str(item.get("CodeValue", "")), str(item.get("CodingSchemeDesignator", "")))
         for item in _codes(header.get("SpecimenDescriptionSequence") or [])
     }
-    return "H&E" if all(codes & known for known in _STAINS.values()) else "other"
+    return STAINS[0] if all(codes & known for known in _STAINS.values()) else STAINS[1]
 
 
 def _codes(items: list[Dataset]) -> Iterator[Dataset]:

@@ -242,6 +242,17 @@ class Settings(Section):
         return self
 
     @model_validator(mode="after")
+    def _keeps_its_zones(self) -> Self:
+        for route in self.routes:
+            folder = route.folder_outside
+            if folder is not None and folder.is_relative_to(self.storage.root):
+                raise ValueError(
+                    f"the folder of route {route.name} lies in storage.root, where only daemons "
+                    "write"
+                )
+        return self
+
+    @model_validator(mode="after")
     def _keeps_promises(self) -> Self:
         archives = any(route.is_archive and route.confirmation for route in self.routes)
         for scanner in self.scanners:

@@ -3,16 +3,32 @@
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import AnyHttpUrl, AnyUrl, Field, UrlConstraints, model_validator
+from pydantic import (
+    AfterValidator,
+    AnyHttpUrl,
+    AnyUrl,
+    Field,
+    UrlConstraints,
+    model_validator,
+)
 
 from appliance.settings.network import ClientTls, ServerTls
 from appliance.settings.sections import AETitle, Port, Section
 
+
+def _without_a_user(url: AnyUrl) -> AnyUrl:
+    if url.username is not None or url.password is not None:
+        raise ValueError("a url holds no user and no password; secrets come from files only")
+    return url
+
+
+HttpUrl = Annotated[AnyHttpUrl, AfterValidator(_without_a_user)]
 ServerUrl = Annotated[
     AnyUrl,
     UrlConstraints(allowed_schemes=["grpc", "grpcs", "http", "https"], host_required=True),
+    AfterValidator(_without_a_user),
 ]
-StoreUrl = Annotated[str, Field(pattern=r"^(s3|gs|az|file)://[^\s?#]+$")]
+StoreUrl = Annotated[str, Field(pattern=r"^(s3|gs|az|file)://[^\s?#@]+$")]
 
 
 class Peer(Section):
@@ -34,7 +50,7 @@ class Peer(Section):
 class Web(Section):
     """A DICOMweb service that a route sends to."""
 
-    url: AnyHttpUrl
+    url: HttpUrl
     """Base, without `/studies`."""
     tls: ClientTls | None = None
     """For https; None trusts the certificate authorities of the system."""
@@ -57,7 +73,7 @@ class ObjectStore(Section):
 
     url: StoreUrl
     """`s3://bucket/prefix`, `gs://…`, `az://container/prefix`, or `file:///folder`."""
-    endpoint: AnyHttpUrl | None = None
+    endpoint: HttpUrl | None = None
     """Of a store that is not the cloud's own, such as an S3 server of the recipient."""
     region: str | None = None
     credentials_file: Path | None = None

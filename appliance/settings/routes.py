@@ -69,10 +69,18 @@ class Route(Section):
         return tuple(way.host for way in ways if way is not None and way.host)
 
     @property
+    def folder_outside(self) -> Path | None:
+        """Folder that the route writes into, where it does."""
+        if self.store is not None and self.store.url.startswith("file://"):
+            return Path(self.store.url.removeprefix("file://"))
+        return self.folder
+
+    @property
     def policy_digest(self) -> str:
         """Digest of the terms of a route: whom it serves, what it carries, under which policy."""
         kept = {"recipient", "place", "carries", "policy"}
         terms = self.model_dump(mode="json", include=kept)
+        del terms["policy"]["statement"]  # words for people: what was made before may still leave
         return hashlib.sha256(json.dumps(terms, sort_keys=True).encode()).hexdigest()
 
     @model_validator(mode="after")

@@ -401,7 +401,10 @@ class Journal:
             changes = dict(values) | ({"error": reason} if action == "set_aside" else {})
             if not self._update(connection, condition, **changes):
                 raise ForbiddenAction(f"This slide cannot be {text} in its present state.")
-            if action == "retry":
+            if action == "retry" and self.parcels.lost_permission(connection, slide_id):
+                at_deliver = and_(slides.c.slide_id == slide_id, slides.c.stage == Stage.DELIVER)
+                self._update(connection, at_deliver, stage=Stage.RELEASE)
+            elif action == "retry":
                 self.parcels.retry_slide(connection, slide_id)
             if changes["state"] == State.WAITING:  # its last parcel may have arrived meanwhile
                 self.parcels.finish_slide(connection, slide_id)
@@ -466,7 +469,8 @@ _ACTIONS: dict[str, tuple[tuple[State, ...], dict[str, Any], str]] = {
         "held",
     ),
     "set_aside": (
-        (State.WAITING, State.RUNNING, State.HELD),
+        # Done too: its tiles may still wait in a pool, and then they stay there.
+        (State.WAITING, State.RUNNING, State.HELD, State.DONE),
         _STOP | {"state": State.ASIDE, "error_code": "set-aside-by-operator", "next_step": None},
         "set aside",
     ),

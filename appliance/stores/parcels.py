@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, CursorResult, Engine, and_, func, insert, or_, select, update
 
-from appliance.errors import ApplianceError, LeaseLost, LimitReached
+from appliance.errors import ApplianceError, LeaseLost, LimitReached, PermissionEnded
 from appliance.line import Parcel, ParcelClaim, Stage, State
 from appliance.stores.database import READ_ONLY
 from appliance.stores.journal_schema import events, parcels, slides
@@ -55,11 +55,17 @@ class Parcels:
         self.lease_s = lease_s
 
     def add(self, connection: Connection, parcel: Parcel) -> None:
-        """Add a parcel within the commit of the release stage; one that is there already stays."""
-        known = select(parcels.c.parcel_id).where(parcels.c.parcel_id == parcel.parcel_id)
-        if connection.scalar(known):
-            return
+        """Add a parcel within the commit of the release stage.
+
+        One that is there already stays; when it does not arrive as it is, its new folder counts.
+        """
         now = self._clock()
+        known = parcels.c.parcel_id == parcel.parcel_id
+        if connection.scalar(select(parcels.c.parcel_id).where(known)):
+            stuck = known & parcels.c.state.in_((State.ASIDE, State.WAITING))
+            anew = _ANEW | {"folder": parcel.folder, "next_try_at": parcel.not_before}
+            connection.execute(update(parcels).where(stuck).values(**anew, updated_at=now))
+            return
         later = {} if parcel.not_before is None else error_values(LimitReached(_USED_UP))
         connection.execute(
             insert(parcels).values(
@@ -93,6 +99,13 @@ class Parcels:
         with self._reader.connect() as connection:
             statement = select(parcels.c.parcel_id).where(parcels.c.parcel_id == parcel_id)
             return connection.scalar(statement) is not None
+
+    def state(self, parcel_id: str) -> State | None:
+        """Tell how far a parcel is; None when it was never handed over."""
+        with self._reader.connect() as connection:
+            statement = select(parcels.c.state).where(parcels.c.parcel_id == parcel_id)
+            state = connection.scalar(statement)
+        return None if state is None else State(state)
 
     def claim(self, route: str) -> ParcelClaim | None:
         """Claim the parcel of a route that waited longest; parcels of held slides stay.
@@ -307,6 +320,16 @@ class Parcels:
                 next_step=None,
             )
         )
+
+    def lost_permission(self, connection: Connection, slide_id: str) -> bool:
+        """Whether a parcel of a slide was given up that only release can let leave again."""
+        ended = (
+            (parcels.c.slide_id == slide_id)
+            & (parcels.c.state == State.ASIDE)
+            & (parcels.c.error_code == PermissionEnded.code)
+        )
+        found = connection.execute(select(parcels.c.parcel_id).where(ended).limit(1))
+        return found.first() is not None
 
     def retry_slide(self, connection: Connection, slide_id: str) -> None:
         """Put a slide's parcels that were given up or are waiting back in the queue now."""

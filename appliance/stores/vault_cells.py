@@ -95,7 +95,7 @@ PLACEMENTS: Final = Cells(
 DEPARTURE: Final = Cells(table=departures, column="seal", bound=("day", "n_tiles", "size_bytes"))
 TALLY: Final = Cells(table=tallies, column="n_rows")
 BATCH: Final = Cells(table=batches, column="tile_ids", bound=("route", "policy_digest", "made_at"))
-TILE: Final = Cells(table=pooled, column="content", bound=("route", "terms", "patient"))
+TILE: Final = Cells(table=pooled, column="content", bound=("route", "terms", "slide_id", "patient"))
 MANIFEST: Final = Cells(table=manifests, column="content")
 TERMS: Final = Cells(table=askings, column="terms")
 PLACE: Final = Cells(table=asked_tiles, column="place", bound=("slide_id",))

@@ -149,7 +149,12 @@ class Ledger(Rows):
                 colludes_with=sampling.colludes_with,
                 n_tiles=sampling.n_tiles,
             )
-            beside = {"route": route, "terms": terms, "patient": sampling.patient}
+            beside = {
+                "route": route,
+                "terms": terms,
+                "slide_id": sampling.slide_id,
+                "patient": sampling.patient,
+            }
             rows = [
                 TILE.row(self._cipher, content, tile_id=tile_id, **beside)
                 for tile_id, content in tiles.items()

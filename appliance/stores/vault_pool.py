@@ -1,10 +1,11 @@
 """The vault's pool: tiles that wait for company, and the batches they leave in."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import Row, delete, func, insert, select, update
 
 from appliance.errors import IdentityDoubt
 from appliance.stores.vault_cells import BATCH, TILE
@@ -19,6 +20,8 @@ class PooledTile:
     tile_id: str
     patient: str
     """Keyed pseudonym of the patient, for the cap and the count of patients."""
+    slide_id: str
+    """The scan it was cut from."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,40 +46,60 @@ class Pool(Rows):
         is sealed for them.
         """
         statement = (
-            select(pooled.c.tile_id, pooled.c.patient)
+            select(pooled.c.tile_id, pooled.c.patient, pooled.c.slide_id)
             .where(pooled.c.route == route, pooled.c.terms == terms, pooled.c.parcel_id.is_(None))
             .order_by(pooled.c.tile_id)
         )
         with self._reader.connect() as connection:
             rows = connection.execute(statement).all()
-        return tuple(PooledTile(tile_id=row.tile_id, patient=row.patient) for row in rows)
+        return tuple(_tile(row) for row in rows)
 
-    def n_stranded(self, route: str, terms: str) -> int:
+    def slides_of(self, parcel_id: str) -> frozenset[str]:
+        """Tell which slides the tiles of a batch were cut from."""
+        statement = select(pooled.c.slide_id).where(pooled.c.parcel_id == parcel_id)
+        with self._reader.connect() as connection:
+            return frozenset(connection.scalars(statement))
+
+    def n_stranded(self, route: str, terms: Collection[str]) -> int:
         """Count waiting tiles of a route that were cut under other terms, and so never leave."""
         statement = (
             select(func.count())
             .select_from(pooled)
-            .where(pooled.c.route == route, pooled.c.terms != terms, pooled.c.parcel_id.is_(None))
+            .where(
+                pooled.c.route == route, pooled.c.terms.not_in(terms), pooled.c.parcel_id.is_(None)
+            )
         )
         with self._reader.connect() as connection:
             return int(connection.scalar(statement) or 0)
 
-    def make_batch(self, batch: Batch, tile_ids: Sequence[str]) -> bool:
-        """Put waiting tiles into a new batch; False, and nothing changed, when one was taken."""
-        chosen = (pooled.c.tile_id.in_(tile_ids)) & (pooled.c.parcel_id.is_(None))
+    def make_batch(self, batch: Batch, tiles: Sequence[PooledTile], *, terms: str) -> bool:
+        """Put waiting tiles into a new batch; False, and nothing changed, when one was taken.
+
+        Raises
+        ------
+        IdentityDoubt
+            A tile is not of the patient, the route or the terms that it was chosen for.
+        """
+        ids = [tile.tile_id for tile in tiles]
+        chosen = (pooled.c.tile_id.in_(ids)) & (pooled.c.parcel_id.is_(None))
         with self._engine.begin() as connection:
-            free = connection.scalars(select(pooled.c.tile_id).where(chosen)).all()
-            if len(free) != len(tile_ids):
+            rows = connection.execute(select(pooled).where(chosen)).all()
+            if len(rows) != len(tiles):
                 return False
-            row = BATCH.row(
+            for row in rows:
+                TILE.open(self._cipher, row)
+            wanted = {(tile, batch.route, terms) for tile in tiles}
+            if {(_tile(row), row.route, row.terms) for row in rows} != wanted:
+                raise IdentityDoubt("A tile in the vault's pool is not what it was chosen for.")
+            values = BATCH.row(
                 self._cipher,
-                json.dumps(sorted(tile_ids)).encode(),
+                json.dumps(sorted(ids)).encode(),
                 parcel_id=batch.parcel_id,
                 route=batch.route,
                 policy_digest=batch.policy_digest,
                 made_at=batch.made_at,
             )
-            connection.execute(insert(batches).values(closed=False, **row))
+            connection.execute(insert(batches).values(closed=False, **values))
             connection.execute(update(pooled).where(chosen).values(parcel_id=batch.parcel_id))
         return True
 
@@ -89,36 +112,30 @@ class Pool(Rows):
         )
         with self._reader.connect() as connection:
             rows = connection.execute(statement).all()
-        return tuple(
-            Batch(
-                parcel_id=row.parcel_id,
-                route=row.route,
-                policy_digest=row.policy_digest,
-                made_at=row.made_at,
-            )
-            for row in rows
-        )
+        return tuple(map(_batch, rows))
 
-    def batch_tiles(self, parcel_id: str) -> dict[str, bytes]:
-        """Content of the tiles of a batch, by tile id; empty once it is closed.
+    def batch_tiles(self, batch: Batch) -> dict[str, bytes]:
+        """Content of the tiles of a batch, by tile id; empty when another release closed it.
 
         Raises
         ------
         IdentityDoubt
-            The batch or a tile was altered, or they are not the tiles that it was made of, or one
-            is of another route.
+            The batch or a tile was altered, or they are not the tiles that it was made of.
         """
-        statement = select(pooled).where(pooled.c.parcel_id == parcel_id).order_by(pooled.c.tile_id)
+        place = batches.c.parcel_id == batch.parcel_id
+        chosen = select(pooled).where(pooled.c.parcel_id == batch.parcel_id)
         with self._snapshot() as connection:
-            batch = connection.execute(
-                select(batches).where(batches.c.parcel_id == parcel_id)
-            ).first()
-            rows = connection.execute(statement).all()
-        if batch is None or (batch.closed and not rows):
+            made = connection.execute(select(batches).where(place)).first()
+            rows = connection.execute(chosen.order_by(pooled.c.tile_id)).all()
+        if not rows and (made is None or made.closed):
             return {}
-        expected = json.loads(BATCH.open(self._cipher, batch))
         contents = {row.tile_id: TILE.open(self._cipher, row) for row in rows}
-        if list(contents) != expected or any(row.route != batch.route for row in rows):
+        whole = made is not None and (
+            _batch(made) == batch
+            and list(contents) == json.loads(BATCH.open(self._cipher, made))
+            and all(row.route == batch.route for row in rows)
+        )
+        if not whole:
             raise IdentityDoubt("A batch of tiles in the vault is not the one that was made.")
         return contents
 
@@ -137,3 +154,16 @@ class Pool(Rows):
                 update(batches).where(batches.c.parcel_id == parcel_id).values(closed=True)
             )
             connection.execute(delete(pooled).where(pooled.c.parcel_id == parcel_id))
+
+
+def _tile(row: Any) -> PooledTile:
+    return PooledTile(tile_id=row.tile_id, patient=row.patient, slide_id=row.slide_id)
+
+
+def _batch(row: Row[Any]) -> Batch:
+    return Batch(
+        parcel_id=row.parcel_id,
+        route=row.route,
+        policy_digest=row.policy_digest,
+        made_at=row.made_at,
+    )

@@ -95,6 +95,7 @@ pooled = Table(
     Column("tile_id", String(32), primary_key=True),
     Column("route", String(64), nullable=False, index=True),
     Column("terms", String(64), nullable=False),
+    Column("slide_id", String(64), nullable=False),
     Column("patient", String(64), nullable=False),
     Column("parcel_id", String(128), ForeignKey("batch.parcel_id"), index=True),
     Column("key_id", String(16), nullable=False),

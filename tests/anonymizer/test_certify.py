@@ -11,16 +11,20 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from anonymizer.attack.attack import attack
+from anonymizer.attack.figures import AttackReport
 from anonymizer.attack.pairs import true_pairs
 from anonymizer.keys.files import init_keys
 from anonymizer.privacy.commands import register
 from anonymizer.privacy.measured import bundled
+from anonymizer.privacy.measure import Runs, open_channels
 from anonymizer.privacy.pictures import overlay, sheet
 from anonymizer.privacy.releases import each_recipient, planned, shuffled, without_plan
 from anonymizer.privacy.tissue import Tissue, arranged, piece
 from anonymizer.release.certified import check_routes
 from anonymizer.tiles.cut import encode
 from anonymizer.tiles.plan import Placement
+from appliance.certificate import Corpus
 from appliance.commands import run_check_config
 from appliance.errors import EXIT_CONFIG, ConfigError, ForbiddenAction
 from appliance.settings import ColouredTiles, load
@@ -150,6 +154,9 @@ def test_a_site_measures_on_its_own_slides_and_the_certificate_names_none_of_the
     names = [corpus["name"] for corpus in measurement["corpora"]]
     assert names == ["slide 1", "slide 2", "all slides, one batch"]
     assert all(corpus["n_tiles"] >= 8 for corpus in measurement["corpora"])
+    works = measurement["figures"][0]
+    assert works["at_least"]
+    assert works["value"] >= works["limit"], "the attack finds neighbours where there are some"
     words = written + capsys.readouterr().out
     assert "MILLER" not in words
     assert "CANARY" not in words
@@ -214,6 +221,19 @@ def test_pieces_that_are_arranged_pair_within_themselves_only(tissue) -> None:
         )
     begins = [tuple(np.argwhere(one.class_map)[0] // 4 % 2) for one in together.pieces]
     assert len(set(begins)) == len(pieces), "each begins on another colour"
+
+
+def test_a_side_channel_is_open_when_it_is_found_again(tissue) -> None:
+    def runs(*reports: AttackReport) -> Runs:
+        corpus = Corpus(name="one", kind="real", um_px=None, n_tiles=1)
+        return Runs(corpus=corpus, reports=reports)
+
+    told = attack(*without_plan(tissue, tile_px=64), scores=("ssd",))
+    silent = attack(*shuffled(tissue, tile_px=64, seed=1), scores=("ssd",))
+    assert "order" in open_channels(runs(told))
+    assert "order" in open_channels(runs(told, told, *[silent] * 18))
+    assert open_channels(runs(told, *[silent] * 18)) == ()
+    assert open_channels(runs(silent, silent)) == ()
 
 
 def test_the_picture_of_a_plan_shows_what_leaves_and_pales_what_stays() -> None:

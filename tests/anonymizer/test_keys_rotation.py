@@ -20,7 +20,7 @@ from appliance.sealing import CellCipher, open_sealed, seal
 from appliance.settings import Keys
 from appliance.storage import Root
 from appliance.stores import vault_upkeep
-from appliance.stores.vault import Sampling, Vault
+from appliance.stores.vault import Batch, Load, Sampling, Vault
 from appliance.stores.vault_upkeep import check, holding, open_vault_engine
 from appliance.trust import read_retired, read_sign_publics
 from dicom_node.deliver.daemon import opener
@@ -79,6 +79,10 @@ def filled(root, folder, slides=SLIDES):
         placements=b"places",
     )
     vault.sample(sampling, route="tiles", terms="t", tiles={"t1": b"tile"})
+    vault.grant("C", "university", "tiles")
+    vault.allot("parcel", "tiles", Load(n_tiles=1), today=1, choose=lambda _: 1)
+    batch = Batch(parcel_id="parcel", route="tiles", policy_digest="p", made_at=1.0)
+    vault.make_batch(batch, vault.waiting_tiles("tiles", "t"), terms="t")
     vault.keep_manifest("parcel", b"manifest")
     engine.dispose()
 

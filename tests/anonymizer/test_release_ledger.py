@@ -8,16 +8,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from anonymizer.release import tile_route
 from anonymizer.release.daemon import open_vault
-from anonymizer.release.tile_route import terms_of
+from anonymizer.release.tile_batches import terms_of
 from anonymizer.tiles.fit import check_fit, colluding
 from anonymizer.tiles.plan import Sampler, grid_digest, placements_to_bytes, plan_tiles
 from anonymizer.tiles.pool import compose
-from appliance.errors import ConfigError, PolicyRefused
-from appliance.line import Stage, State
+from appliance.errors import ConfigError, PermissionEnded, PolicyRefused
+from appliance.line import Stage
+from appliance.manifest import verify
 from appliance.settings import Route
 from appliance.stores.vault import PooledTile, Sampling
-from tests.anonymizer.release_line import Line, outside_sr_route, tiles_route
+from tests.anonymizer.release_line import INSIDE, Line, outside_sr_route, tiles_route
 from tests.anonymizer.release_parts import findings_of
 from tests.anonymizer.test_tiles import KEY, clean, policy
 
@@ -122,7 +124,7 @@ def test_the_pool_survives_a_restart_and_counts_patients(line_of):
     line = line_of(*routes)
     released(line, "slide-3", number=3, patient=3)
     assert len(line.parcels("research")) == 4  # 48 tiles of three patients
-    assert line.vault.waiting_tiles("research", terms_of(line.settings.routes[0])) == ()
+    assert line.vault.waiting_tiles("research", terms_of(line.settings.routes[0], "H&E")) == ()
 
 
 @pytest.mark.parametrize("change", [{"recipient": "company"}, {"jpeg_quality": 80}])
@@ -162,7 +164,7 @@ def test_a_batch_made_under_another_policy_is_mixed_anew(line_of):
 
 def tiles_of(line: Line) -> list[PooledTile]:
     return [
-        PooledTile(tile_id=tile["tile_id"], patient=sampling.patient)
+        PooledTile(tile_id=tile["tile_id"], patient=sampling.patient, slide_id=sampling.slide_id)
         for sampling in line.vault.samplings_of("university")
         for tile in json.loads(sampling.placements)
     ]
@@ -190,6 +192,89 @@ def test_what_is_left_of_a_budget_is_not_taken_for_a_small_biopsy(line_of):
     line = line_of(tiles_route(**terms))
     released(line, "a", number=1)
     assert "4 tiles wait" in released(line, "b", number=2)
+
+
+@pytest.mark.parametrize("action", ["hold", "set_aside"])
+def test_a_slide_that_a_person_stops_keeps_its_tiles_while_they_wait(line_of, action):
+    tiles = tiles_route(min_patients=2, tiles_per_shard=8)
+    line = line_of(*([INSIDE, tiles] if action == "hold" else [tiles]))  # without a report: done
+    released(line, "slide-a", number=1, patient=1)
+    line.journal.operate(action, "slide-a", operator="anna", reason="a name on the glass")
+    released(line, "slide-b", number=2, patient=2)
+    assert line.parcels("research") == []
+    line.journal.operate("retry", "slide-a", operator="anna")
+    released(line, "slide-c", number=3, patient=3)
+    assert len(line.parcels("research")) == 6
+
+
+def test_tiles_of_another_stain_are_never_mixed_with_those_that_are_known(line_of, monkeypatch):
+    line = line_of(tiles_route(min_patients=2, tiles_per_shard=8))
+    released(line, "slide-a", number=1, patient=1)
+    with monkeypatch.context() as patch:
+        patch.setattr(tile_route, "stain_of", lambda _header: "other")
+        released(line, "slide-b", number=2, patient=2)
+    assert line.parcels("research") == []
+    released(line, "slide-c", number=3, patient=3)
+    assert len(line.parcels("research")) == 4
+
+
+def test_pixels_of_a_batch_are_kept_until_it_was_delivered(line_of):
+    line = line_of(tiles_route())
+    released(line, "slide-a")
+    released(line, "slide-b", number=2, patient=2)
+    first = line.vault.open_batches("research")
+    assert len(first) == 4
+    claim = line.journal.parcels.claim("research")
+    line.journal.parcels.delivered(claim, words="sent")
+    released(line, "slide-c", number=3, patient=3)
+    left = {batch.parcel_id for batch in line.vault.open_batches("research")}
+    assert {batch.parcel_id for batch in first} - left == {claim.parcel.parcel_id}
+
+
+def test_a_parcel_that_lost_its_permission_is_mixed_anew_and_leaves_under_the_new_policy(line_of):
+    released(line_of(tiles_route(**NOBODY)), "slide-a")
+    line = line_of(tiles_route(min_tiles_per_slide=2, **NOBODY))
+    released(line, "slide-b", number=2, patient=2)
+    (route,) = line.settings.routes
+    good = [one for one in line.parcels("research") if policy_of(one) == route.policy_digest]
+    assert len(good) == 4  # the 16 tiles of slide a too
+
+
+def policy_of(folder) -> str:
+    return json.loads((folder / "manifest.json").read_bytes())["policy_digest"]
+
+
+def test_an_expired_parcel_is_signed_anew(line_of):
+    line = line_of(tiles_route())
+    released(line, "slide-a")
+    before = {path.name for path in line.parcels("research")}
+    line.now += 31 * 86_400.0
+    released(line, "slide-b", number=2, patient=2)
+    now = {path.name for path in line.parcels("research")}
+    assert len(now) == 4
+    assert not before & now
+    (route,) = line.settings.routes
+    for folder in line.parcels("research"):
+        assert verify(folder, route=route, public_key=line.public_key, now=line.now)
+
+
+def test_a_report_that_lost_its_permission_is_signed_anew_when_its_slide_is_retried(line_of):
+    released(line_of(INSIDE, outside_sr_route()), "slide-a")
+    line = line_of(INSIDE | {"carries": ["SR"]}, outside_sr_route())
+    route = line.settings.routes[0]
+    claim = line.journal.parcels.claim("pacs")
+    folder = line.root.outbox("pacs") / claim.parcel.folder
+    with pytest.raises(PermissionEnded) as ended:
+        verify(folder, route=route, public_key=line.public_key, now=line.now)
+    line.journal.parcels.set_aside(claim, ended.value)
+    line.journal.operate("retry", "slide-a", operator="anna")
+    assert line.status("slide-a").stage is Stage.RELEASE
+    assert line.work()
+    again = line.journal.parcels.claim("pacs")
+    assert again.parcel.parcel_id == claim.parcel.parcel_id
+    folder = line.root.outbox("pacs") / again.parcel.folder
+    assert verify(folder, route=route, public_key=line.public_key, now=line.now)
+    assert len(line.parcels("registry")) == 1  # what was on its way there stays the one it was
 
 
 # Whoever can write the vault's file, on a whole line.
@@ -225,8 +310,8 @@ def test_no_tile_leaves_from_a_vault_that_was_altered(line_of, statement, number
     execute(line, statement)
     line.bring("slide-b", number=number, patient=number)
     line.work()
-    assert line.status("slide-b").state is State.ASIDE
-    assert line.status("slide-b").error_code == "identity-doubt"
+    assert line.status("slide-b").stage is Stage.DELIVER  # its report goes its way
+    assert "vault" in last_note(line, "slide-b")
     assert line.parcels("research") == line.parcels("other") == []
 
 
@@ -243,7 +328,7 @@ def test_release_does_not_start_over_a_ledger_that_was_altered(line_of):
 
 pools = st.lists(st.integers(0, 9), max_size=150).map(
     lambda patients: [
-        PooledTile(tile_id=f"{(n * 7919) % 65_536:04x}", patient=f"p{p}")
+        PooledTile(tile_id=f"{(n * 7919) % 65_536:04x}", patient=f"p{p}", slide_id="s")
         for n, p in enumerate(patients)
     ]
 )
@@ -257,13 +342,15 @@ def test_no_patient_has_more_than_its_share_of_a_batch_and_no_full_batch_is_left
     share = max(part / 10, 1 / patients)
     terms = policy(min_patients=patients, tiles_per_shard=patients + more, max_share_of_batch=share)
     of = {tile.tile_id: tile.patient for tile in waiting}
-    batches = compose(waiting, terms)
+    batches = compose(waiting, terms, key=KEY)
     for batch in batches:
         counts = [sum(of[tile] == patient for tile in batch) for patient in set(of.values())]
         assert max(counts) <= max(1, share * len(batch) + 1e-6)
         assert len(batch) == patients + more
         assert sum(count > 0 for count in counts) >= patients
-    assert not compose([t for t in waiting if not any(t.tile_id in b for b in batches)], terms)
+    assert not compose(
+        [t for t in waiting if not any(t.tile_id in b for b in batches)], terms, key=KEY
+    )
 
 
 def route_of(name: str, **terms) -> Route:

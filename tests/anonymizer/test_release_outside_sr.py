@@ -52,6 +52,14 @@ def test_the_same_report_gives_the_same_bytes():
     assert to_file(checked(bare())) == to_file(checked(bare()))
 
 
+def test_a_number_leaves_in_three_digits():
+    """More of them would tell one slide from all others, or carry a word of whoever made them."""
+    report = bare()
+    report.ContentSequence[1].MeasuredValueSequence[0].NumericValue = "12.3456789"
+    made = checked(report)
+    assert made.ContentSequence[1].MeasuredValueSequence[0].NumericValue == 12.3
+
+
 def test_a_uid_that_the_standard_registers_is_replaced_too():
     """Whoever made the report could say something by choosing among them."""
     report = bare()

@@ -266,7 +266,9 @@ def test_a_tile_is_a_plain_jpeg_without_metadata():
 
 pools = st.lists(st.integers(min_value=0, max_value=8), max_size=200).map(
     lambda patients: [
-        PooledTile(tile_id=f"{hash((n, p)) & 0xFFFFFFFF:08x}{n:04x}", patient=f"p{p}")
+        PooledTile(
+            tile_id=f"{hash((n, p)) & 0xFFFFFFFF:08x}{n:04x}", patient=f"p{p}", slide_id=f"s{p}"
+        )
         for n, p in enumerate(patients)
     ]
 )
@@ -277,7 +279,7 @@ pools = st.lists(st.integers(min_value=0, max_value=8), max_size=200).map(
 def test_every_batch_is_full_and_mixes_enough_patients(waiting, patients, more):
     size = patients + more
     terms = policy(min_patients=patients, tiles_per_shard=size)
-    batches = compose(waiting, terms)
+    batches = compose(waiting, terms, key=KEY)
     of = {tile.tile_id: tile.patient for tile in waiting}
     seen = [tile_id for batch in batches for tile_id in batch]
     assert len(set(seen)) == len(seen)
@@ -291,11 +293,36 @@ def test_every_batch_is_full_and_mixes_enough_patients(waiting, patients, more):
 
 
 def test_no_patient_fills_a_batch_alone():
-    waiting = [PooledTile(tile_id=f"{n:04x}", patient="many") for n in range(100)]
-    waiting += [PooledTile(tile_id=f"f{n:04x}", patient=f"p{n % 3}") for n in range(30)]
-    (batch, *_) = compose(waiting, policy(min_patients=4, tiles_per_shard=40))
+    waiting = [PooledTile(tile_id=f"{n:04x}", patient="many", slide_id="s") for n in range(100)]
+    waiting += [
+        PooledTile(tile_id=f"f{n:04x}", patient=f"p{n % 3}", slide_id="s") for n in range(30)
+    ]
+    (batch, *_) = compose(waiting, policy(min_patients=4, tiles_per_shard=40), key=KEY)
     many = [tile_id for tile_id in batch if not tile_id.startswith("f")]
     assert len(many) == 10
+
+
+def test_ids_in_a_batch_do_not_tell_whose_tiles_they_are():
+    """Patients of very different size come one after the other, as slides do."""
+    rng = np.random.default_rng(5)
+    terms = policy(min_patients=10, tiles_per_shard=64, max_share_of_batch=0.2)
+    waiting: list[PooledTile] = []
+    ratios = []
+    for number in range(40):
+        waiting += [
+            PooledTile(tile_id=rng.bytes(16).hex(), patient=f"p{number}", slide_id=f"s{number}")
+            for _ in range(int(rng.choice([15, 60, 400])))
+        ]
+        patient = {tile.tile_id: tile.patient for tile in waiting}
+        for batch in compose(waiting, terms, key=KEY):
+            places = np.array([int(tile_id[:12], 16) for tile_id in batch]) / 16**12
+            same = np.equal.outer(*[np.array([patient[tile_id] for tile_id in batch])] * 2)
+            gaps = np.abs(np.subtract.outer(places, places))
+            apart = ~np.eye(len(batch), dtype=bool)
+            ratios.append(gaps[same & apart].mean() / gaps[~same].mean())
+            waiting = [tile for tile in waiting if tile.tile_id not in set(batch)]
+    assert len(ratios) > 20
+    assert 0.93 < np.mean(ratios) < 1.07
 
 
 def test_a_batch_is_named_by_its_tiles_and_the_key():

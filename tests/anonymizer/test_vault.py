@@ -1,6 +1,7 @@
 """The vault: unreadable when stolen, useless when rows are moved, and it forgets no tile."""
 
 import sqlite3
+from dataclasses import replace
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -13,7 +14,7 @@ from sqlalchemy import MetaData, create_engine, event
 from appliance.errors import ConfigError, IdentityDoubt, IncompleteSlide, TransientError
 from appliance.sealing import CellCipher
 from appliance.stores.database import MIGRATIONS, open_engine
-from appliance.stores.vault import Batch, Sampling, Vault
+from appliance.stores.vault import Batch, PooledTile, Sampling, Vault
 from appliance.stores.vault_schema import metadata
 from appliance.stores.vault_upkeep import check_ledger
 
@@ -172,26 +173,34 @@ def test_a_row_that_another_release_daemon_writes_meanwhile_is_no_forged_one(
     other.dispose()
 
 
+BATCH = Batch(parcel_id="p1", route="tiles", policy_digest="p", made_at=1.0)
+T1, T2 = (PooledTile(tile_id=name, patient="PATIENT", slide_id="slide-1") for name in ("t1", "t2"))
+
+
 def test_a_tile_goes_into_one_batch_only(vault):
     vault.sample(sampling(), route="tiles", terms="t", tiles={"t1": b"1", "t2": b"2"})
-    first = Batch(parcel_id="p1", route="tiles", policy_digest="p", made_at=1.0)
-    assert vault.make_batch(first, ["t1", "t2"])
-    assert not vault.make_batch(
-        Batch(parcel_id="p2", route="tiles", policy_digest="p", made_at=2.0), ["t2"]
-    )
-    assert vault.open_batches("tiles") == (first,)
-    assert vault.batch_tiles("p1") == {"t1": b"1", "t2": b"2"}
+    assert vault.make_batch(BATCH, [T1, T2], terms="t")
+    assert not vault.make_batch(replace(BATCH, parcel_id="p2"), [T2], terms="t")
+    assert vault.open_batches("tiles") == (BATCH,)
+    assert vault.batch_tiles(BATCH) == {"t1": b"1", "t2": b"2"}
     assert vault.waiting_tiles("tiles", "t") == ()
+
+
+def test_a_dissolved_batch_is_back_in_the_pool(vault):
+    vault.sample(sampling(), route="tiles", terms="t", tiles={"t1": b"1", "t2": b"2"})
+    vault.make_batch(BATCH, [T1, T2], terms="t")
+    vault.dissolve_batch("p1")
+    assert vault.open_batches("tiles") == ()
+    assert vault.batch_tiles(BATCH) == {}
+    assert vault.waiting_tiles("tiles", "t") == (T1, T2)
 
 
 def test_a_closed_batch_keeps_no_pixels_but_the_ledger_remembers(vault):
     vault.sample(sampling(), route="tiles", terms="t", tiles={"t1": b"1", "t2": b"2"})
-    vault.make_batch(
-        Batch(parcel_id="p1", route="tiles", policy_digest="p", made_at=1.0), ["t1", "t2"]
-    )
+    vault.make_batch(BATCH, [T1, T2], terms="t")
     vault.close_batch("p1")
     assert vault.open_batches("tiles") == ()
-    assert vault.batch_tiles("p1") == {}
+    assert vault.batch_tiles(BATCH) == {}
     assert len(vault.samplings("CONTAINER")) == 1
 
 

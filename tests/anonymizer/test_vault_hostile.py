@@ -1,13 +1,14 @@
 """Whoever can write the vault's file but holds no key changes nothing of what leaves, unnoticed."""
 
 import sqlite3
+from dataclasses import replace
 
 import pytest
 
 from appliance.errors import ConfigError, IdentityDoubt
 from appliance.sealing import CellCipher
 from appliance.storage import Root
-from appliance.stores.vault import Batch, Load, Sampling, Vault
+from appliance.stores.vault import Batch, Load, PooledTile, Sampling, Vault
 from appliance.stores.vault_upkeep import check, check_ledger, open_vault_engine
 
 CIPHER = CellCipher(key=bytes(range(32)))
@@ -28,6 +29,17 @@ def sampling(container: str, recipient: str, patient: str, n_tiles: int = 2) -> 
     )
 
 
+BATCH = Batch(parcel_id="p1", route="tiles", policy_digest="p", made_at=1.0)
+
+
+def tile_of(name: str) -> PooledTile:
+    return PooledTile(tile_id=name, patient=f"P{name[1]}", slide_id=f"slide-{name[:2]}")
+
+
+def chosen(*tile_ids: str) -> list[PooledTile]:
+    return [tile_of(name) for name in tile_ids]
+
+
 @pytest.fixture
 def root(tmp_path):
     return Root(tmp_path / "root")
@@ -46,9 +58,7 @@ def vault(root):
     vault.sample(
         sampling("C3", "company", "P3"), route="company", terms="t", tiles={"C3-0": b"tile"}
     )
-    vault.make_batch(
-        Batch(parcel_id="p1", route="tiles", policy_digest="p", made_at=1.0), ["C1-0", "C2-0"]
-    )
+    vault.make_batch(BATCH, chosen("C1-0", "C2-0"), terms="t")
     for parcel_id in ("p1", "p2"):
         vault.allot(parcel_id, "tiles", Load(n_tiles=2), today=5, choose=lambda _: 5)
     yield vault
@@ -72,7 +82,7 @@ def all_that_is_asked(vault: Vault) -> None:
     for route in ("tiles", "company"):
         vault.departing(route, today=5)
         for batch in vault.open_batches(route):
-            vault.batch_tiles(batch.parcel_id)
+            vault.batch_tiles(batch)
 
 
 SWAP_SAMPLES = (
@@ -84,6 +94,7 @@ POOL = {
     "a tile of another patient": ("UPDATE pooled SET patient = 'P9' WHERE tile_id = 'C1-0'",),
     "a tile of another route": ("UPDATE pooled SET route = 'company' WHERE tile_id = 'C1-0'",),
     "a tile cut under other terms": ("UPDATE pooled SET terms = 'x' WHERE tile_id = 'C1-0'",),
+    "a tile of another slide": ("UPDATE pooled SET slide_id = 'x' WHERE tile_id = 'C1-0'",),
     "a tile put into a batch": ("UPDATE pooled SET parcel_id = 'p1' WHERE tile_id = 'C1-1'",),
     "a tile of another route put into a batch": (
         "UPDATE pooled SET parcel_id = 'p1', route = 'tiles' WHERE tile_id = 'C3-0'",
@@ -187,9 +198,30 @@ def test_rows_made_with_another_key_are_not_believed(vault, root):
     all_that_is_asked(vault)
 
 
+@pytest.mark.parametrize("column", ["patient", "terms", "route"])
+def test_a_label_that_is_put_back_in_time_has_made_no_batch(vault, root, column):
+    """One that lied while tiles were chosen and is right again when the batch is opened."""
+    write(root, f"UPDATE pooled SET {column} = 'x' WHERE tile_id = 'C1-1'")  # noqa: S608  a name of ours
+    tiles = [*chosen("C2-1"), replace(tile_of("C1-1"), patient="x")]
+    other = replace(BATCH, parcel_id="p2")
+    with pytest.raises(IdentityDoubt):
+        vault.make_batch(other, tiles, terms="t")
+    back = {"patient": "P1", "terms": "t", "route": "tiles"}[column]
+    write(root, f"UPDATE pooled SET {column} = '{back}' WHERE tile_id = 'C1-1'")  # noqa: S608  a name of ours
+    with pytest.raises(IdentityDoubt):
+        vault.make_batch(other, tiles, terms="t")
+    assert [batch.parcel_id for batch in vault.open_batches("tiles")] == ["p1"]
+    assert vault.make_batch(other, chosen("C1-1", "C2-1"), terms="t")
+
+
+def test_a_batch_is_opened_as_the_one_that_was_looked_at(vault):
+    with pytest.raises(IdentityDoubt):
+        vault.batch_tiles(replace(BATCH, policy_digest="the route's new one"))
+
+
 def test_a_closed_batch_that_is_opened_again_has_nothing_to_send(vault, root):
     vault.close_batch("p1")
     write(root, "UPDATE batch SET closed = 0")
     assert [batch.parcel_id for batch in vault.open_batches("tiles")] == ["p1"]
     with pytest.raises(IdentityDoubt):
-        vault.batch_tiles("p1")
+        vault.batch_tiles(BATCH)

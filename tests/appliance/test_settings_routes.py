@@ -45,6 +45,8 @@ mechanism = "coloured_tiles"
 {STATEMENT}
 """
 
+FOLDER = BUCKET.replace("object_store", "folder").replace(STORE, 'folder = "/srv/tiles"')
+
 SERVERS = f"""
 [[routes]]
 name = "servers"
@@ -265,6 +267,18 @@ def test_what_is_no_peer_of_the_hospital_is_never_inside(refusal, text: str, wor
             "tiles_per_shard may be at most 512 in DICOM",
         ),
         (changed(BUCKET, ("s3://tiles", "file://tiles")), "the url is to be file:///folder"),
+        (changed(BUCKET, ("https://store", "https://me:secret@store")), "no user and no password"),
+        (changed(SERVERS, ("grpcs://models", "grpcs://me@models")), "no user and no password"),
+        (changed(REGISTRY, ("https://registry", "https://:secret@reg")), "no user and no password"),
+        (changed(BUCKET, ("s3://tiles", "s3://me:secret@tiles")), "store.url"),
+        (
+            changed(FOLDER, ("/srv/tiles", "/var/lib/coverslip/outbox/bucket")),
+            "the folder of route bucket lies in storage.root",
+        ),
+        (
+            changed(BUCKET, (STORE, 'store = { url = "file:///var/lib/coverslip/outbox/bucket" }')),
+            "the folder of route bucket lies in storage.root",
+        ),
         (changed(BUCKET, ("s3://tiles", "file:///tiles")), "a folder needs none"),
     ],
 )

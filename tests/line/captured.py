@@ -2,10 +2,9 @@
 
 import json
 import re
-import sys
 import tarfile
 from collections import Counter
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from appliance.synthetic.identity import SlideIdentity
 from tests.line.captured_walk import CANARY
 from tests.line.packets import Conversations, conversations
 from tests.line.wire_dimse import Association, read_association
+from tests.line.wire_http import Request
 
 ANY_ID = "[0-9a-f]{32}"
 PUT_HEADERS = {
@@ -32,6 +32,15 @@ PUT_HEADERS = {
     "authorization": r"AWS4-HMAC-SHA256 Credential=AKIATESTTESTTEST/\d{8}/us-east-1/s3/"
     "aws4_request, SignedHeaders=host;if-none-match;x-amz-checksum-sha256;x-amz-content-sha256;"
     "x-amz-date, Signature=[0-9a-f]{64}",
+}
+STORE_HEADERS = {
+    "host": r"127\.0\.0\.1:\d+",
+    "accept": r"application/dicom\+json",
+    "accept-encoding": "[a-z, ]+",
+    "connection": "keep-alive",
+    "user-agent": r"python-httpx/[\d.]+|coverslip",
+    "content-length": r"\d+",
+    "content-type": 'multipart/related; type="application/dicom"; boundary=[0-9a-f]{32}',
 }
 ASK_HEADERS = {
     "host": r"127\.0\.0\.1:\d+",
@@ -79,6 +88,12 @@ class Walked:
             path for path in sorted(outbox.rglob("*")) if path.suffix not in ("", ".json", ".sig")
         ]
 
+    def report_at_registry(self) -> Path:
+        """The bare report as Orthanc keeps it."""
+        arrived = (self.folder / "arrived").glob("*.dcm")
+        (report,) = [path for path in arrived if pydicom.dcmread(path).Modality == "SR"]
+        return report
+
     def associations(self, route: str) -> list[Association]:
         port = self.ports[route]
         asked = self.talk.to(port)
@@ -86,6 +101,7 @@ class Walked:
         return [read_association(one.content, answers[one.source].content) for one in asked]
 
 
+@cache
 def needles(walked: Walked) -> set[bytes]:
     """What must be found nowhere outside: identity, UIDs and dates of the scan, and our own ids."""
     identity = SlideIdentity.canary(CANARY)
@@ -124,9 +140,9 @@ def fits(headers: dict[str, str], allowed: dict[str, str]) -> bool:
     )
 
 
-def made_by_the_test() -> str:
-    """User agent of what made the bucket."""
-    return f"Python-urllib/{sys.version_info.major}.{sys.version_info.minor}"
+def made_by_the_test(request: Request) -> bool:
+    """Whether the walk itself asked: to make the bucket, and what Orthanc has."""
+    return request.headers["user-agent"].startswith("Python-urllib/")
 
 
 def pixels_of(walked: Walked, route: str) -> Counter[bytes]:
@@ -140,6 +156,15 @@ def pixels_of(walked: Walked, route: str) -> Counter[bytes]:
                     data = np.frombuffer(file.read(), np.uint8)
                     found[cv2.imdecode(data, cv2.IMREAD_COLOR_RGB).tobytes()] += 1
     return found
+
+
+def parts_of(body: bytes, boundary: str) -> list[bytes]:
+    """Take a multipart/related body of DICOM files apart (PS3.18 8.6.1.2.2)."""
+    head = b"\r\nContent-Type: application/dicom\r\n\r\n"
+    before, *parts, after = body.split(f"--{boundary}".encode())
+    assert (before, after) == (b"", b"--\r\n")
+    assert all(part.startswith(head) and part.endswith(b"\r\n") for part in parts)
+    return [part[len(head) : -2] for part in parts]
 
 
 def tiles_of(tensor: bytes) -> list[bytes]:

@@ -25,7 +25,7 @@ tiles_per_shard = 4
 
 
 def with_routes(text: str, *, keys: Path, ports: dict[str, int], folder: Path) -> str:
-    """Lead the registry of the demo's settings to a port, and add the other routes.
+    """Lead the demo's registry to a port and its tiles to a DICOMweb service; add more routes.
 
     Parameters
     ----------
@@ -41,9 +41,14 @@ def with_routes(text: str, *, keys: Path, ports: dict[str, int], folder: Path) -
     registry = r'("REGISTRY", host = "127.0.0.1", port = )\d+'
     text, n_replaced = re.subn(registry, rf"\g<1>{ports['registry']}", text)
     plan = re.search(r'mechanism = "coloured_tiles"\n.*?\n(?=\n)', text, re.DOTALL)
+    into_a_folder = re.search(r'kind = "folder"\ncarries = \["tiles"\]\nfolder = .*\n', text)
     assert n_replaced == 1
     assert plan is not None
+    assert into_a_folder is not None
     text = text.replace(plan.group(), TERMS + "colour = 0\n")
+    url = f"http://127.0.0.1:{ports['research-tiles']}/dicom-web"
+    by_web = f'kind = "stow"\ncarries = ["tiles"]\nweb = {{ url = "{url}" }}\n'
+    text = text.replace(into_a_folder.group(), by_web)
     write_certificate(keys, _measured(), read_sign_key(keys))
     return text + "".join(
         (
@@ -116,7 +121,8 @@ peer = {{ ae_title = "STUDY", host = "127.0.0.1", port = {port} }}
 
 def _servers(name: str, url: str, place: str, policy: str) -> str:
     digest = hashlib.sha256((MODEL / "model.toml").read_bytes()).hexdigest()
-    colour, addresses = "colour = 3", ""
+    # Eighteen are no whole number of batches: some wait, so no third report is ever due.
+    colour, addresses = "colour = 3\nmax_tiles_per_patient = 18", ""
     if place == "site":
         colour, addresses = "", 'addresses = ["127.0.0.0/8"]'
     return f"""

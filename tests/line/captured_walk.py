@@ -20,6 +20,7 @@ from tests.line.orthanc import Orthanc, running_orthanc
 from tests.line.packets import Capture, open_loopback
 
 CANARY = "ZQXJKV"
+DICOMWEB = "/usr/share/orthanc/plugins/libOrthancDicomWeb.so"
 
 
 def walk(folder: Path, orthanc_program: str) -> None:
@@ -28,10 +29,13 @@ def walk(folder: Path, orthanc_program: str) -> None:
     with ExitStack() as stack:
         capture = stack.enter_context(Capture(folder / "packets"))
         registry = stack.enter_context(
-            running_orthanc(orthanc_program, folder / "orthanc", "REGISTRY")
+            running_orthanc(
+                orthanc_program, folder / "orthanc", "REGISTRY", {"Plugins": [DICOMWEB]}
+            )
         )
         ports = {
             "registry": registry.dicom_port,
+            "research-tiles": registry.http_port,
             "bucket": stack.enter_context(bucket(folder)),
             "dicom-tiles": stack.enter_context(study(folder)),
             "company": stack.enter_context(model_server("http")),
@@ -48,7 +52,7 @@ def walk(folder: Path, orthanc_program: str) -> None:
     facts = {
         "slide_id": slide_id,
         "n_dropped": capture.n_dropped,
-        "own_ports": [site.site.node_port, registry.http_port],
+        "node_port": site.site.node_port,
         "ports": ports | {"pacs": site.site.pacs_port},
     }
     (folder / "facts.json").write_text(json.dumps(facts))
@@ -131,7 +135,7 @@ def all_delivered(site: ApplianceSite) -> bool:
 
 
 def keep_what_arrived(registry: Orthanc, folder: Path) -> None:
-    """Take from Orthanc what it received."""
+    """Take from Orthanc what it received: the bare report, and tiles."""
     folder.mkdir()
     for instance in registry.get("/instances"):
         (folder / f"{instance}.dcm").write_bytes(registry.file(instance))

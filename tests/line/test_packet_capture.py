@@ -27,12 +27,14 @@ from tests.line.captured import (
     ASK_HEADERS,
     CALL_TEXTS,
     PUT_HEADERS,
+    STORE_HEADERS,
     Walked,
     date_offset_days,
     fits,
     is_registered,
     made_by_the_test,
     needles,
+    parts_of,
     pixels_of,
     tiles_of,
 )
@@ -43,7 +45,7 @@ from tests.line.wire_http import read_requests
 messages: Any = service_pb2
 """Generated, and without types."""
 
-OUTSIDE = ("registry", "bucket", "dicom-tiles", "company", "rack")
+OUTSIDE = ("registry", "research-tiles", "bucket", "dicom-tiles", "company", "rack")
 """Routes to anybody else than the PACS, that cross the network."""
 BARE = ("PATH", "HOME", "TMPDIR", "LANG")
 """Environment of the walk, as bare as under systemd: a library that reports to its maker does not
@@ -80,7 +82,7 @@ def test_the_capture_is_whole(walked: Walked) -> None:
 
 
 def test_nobody_asks_for_anybody_but_the_peers_that_the_settings_name(walked: Walked) -> None:
-    named = {("127.0.0.1", port) for port in (*walked.ports.values(), *walked.facts["own_ports"])}
+    named = {("127.0.0.1", port) for port in (*walked.ports.values(), walked.facts["node_port"])}
     assert walked.talk.asked == named
     assert walked.talk.others == (), "a name server was asked, or something else that is no TCP"
 
@@ -138,12 +140,23 @@ def test_an_association_names_nobody_but_the_appliance(walked: Walked, route: st
 def test_nothing_but_signed_shards_crosses_to_the_bucket(walked: Walked) -> None:
     shards = {path.name: path.read_bytes() for path in walked.signed("bucket")}
     asked = [one for said in walked.said_to("bucket") for one in read_requests(said)]
-    ours = [one for one in asked if one.headers["user-agent"] != made_by_the_test()]
+    ours = [one for one in asked if not made_by_the_test(one)]
     assert {one.target.rpartition("/")[2]: one.body for one in ours} == shards
     assert len(ours) == len(shards)
     for one in ours:
         assert (one.method, one.target.rpartition("/")[0]) == ("PUT", "/tiles/from-a-hospital")
         assert fits(one.headers, PUT_HEADERS), one.headers
+
+
+def test_nothing_but_signed_tiles_crosses_to_a_dicomweb_service(walked: Walked) -> None:
+    asked = [one for said in walked.said_to("research-tiles") for one in read_requests(said)]
+    sent = []
+    for one in asked:
+        if not made_by_the_test(one):
+            assert (one.method, one.target) == ("POST", "/dicom-web/studies")
+            assert fits(one.headers, STORE_HEADERS), one.headers
+            sent += parts_of(one.body, one.headers["content-type"].rpartition("=")[2])
+    assert sorted(sent) == sorted(path.read_bytes() for path in walked.signed("research-tiles"))
 
 
 def test_nothing_but_pixels_of_signed_tiles_crosses_to_a_model_server_by_http(
@@ -197,9 +210,10 @@ def test_nothing_but_pixels_of_signed_tiles_crosses_to_a_model_server_by_grpc(
 
 
 def test_what_orthanc_received_for_the_registry_tells_nothing(walked: Walked) -> None:
-    (path,) = (walked.folder / "arrived").glob("*.dcm")
-    content = path.read_bytes()
-    assert not {needle for needle in needles(walked) if needle in content}
+    for path in (walked.folder / "arrived").glob("*.dcm"):
+        content = path.read_bytes()
+        assert not {needle for needle in needles(walked) if needle in content}
+    path = walked.report_at_registry()
     assert {data_set(path)} == {data_set(signed) for signed in walked.signed("registry")}
 
 
@@ -208,8 +222,7 @@ def test_no_date_and_no_number_at_the_registry_gives_the_offset_of_dates_away(
 ) -> None:
     offset = date_offset_days(walked)
     assert offset != 0
-    (path,) = (walked.folder / "arrived").glob("*.dcm")
-    report = pydicom.dcmread(path)
+    report = pydicom.dcmread(walked.report_at_registry())
     whens = [element for element in report.iterall() if element.VR in ("DA", "DT", "TM")]
     assert {str(element.value) for element in whens if element.value} == {"19000101", "000000"}
     numbers = {

@@ -83,6 +83,7 @@ def _create_pool() -> None:
         sa.Column("tile_id", sa.String(32), primary_key=True),
         sa.Column("route", sa.String(64), nullable=False, index=True),
         sa.Column("terms", sa.String(64), nullable=False),
+        sa.Column("slide_id", sa.String(64), nullable=False),
         sa.Column("patient", sa.String(64), nullable=False),
         sa.Column("parcel_id", sa.String(128), sa.ForeignKey("batch.parcel_id"), index=True),
         sa.Column("key_id", sa.String(16), nullable=False),
