@@ -16,6 +16,7 @@ from typing import Any
 
 from appliance import logs
 from appliance.control import Command, ControlServer, Operator
+from appliance.ending import ends_on
 from appliance.errors import EXIT_CONFIG, ApplianceError, ConfigError, TransientError
 from appliance.line import Role
 from appliance.settings import Settings
@@ -86,8 +87,7 @@ class Daemon:
         """Run until SIGTERM, SIGINT or a failure; give the exit code."""
         root = Root(self._settings.storage.root)
         logs.set_up(self.name, file=root.zone("log") / f"{self.name}.log")
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: self._stop.set())
+        ends_on(signal.SIGTERM, signal.SIGINT, event=self._stop)
         control = ControlServer(root.socket(self.name), self._commands, self._settings.operators)
         control.start()
         threads = [

@@ -174,7 +174,10 @@ class PermissionEnded(DeliveryRefused):
     """The signature was given too long ago, or under another policy than the route has now."""
 
     code = "permission-ended"
-    next_step = "Retry the slide: release signs its products anew."
+    next_step = (
+        "Retry the slide or the delivery: release signs anew what the policy lets leave now. Tiles "
+        "for recipients outside are mixed anew by themselves when the next slide is released."
+    )
 
 
 class RepeatedFailure(RejectedError):

@@ -250,12 +250,10 @@ def _signer(
 
 
 def _check_terms(manifest: Manifest, route: RouteTerms, now: float) -> None:
-    if (manifest.route, manifest.recipient, manifest.place) != (
-        route.name,
-        route.recipient,
-        route.place,
-    ):
+    if manifest.route != route.name:
         raise DeliveryRefused("The parcel was signed for another route.")
+    if (manifest.recipient, manifest.place) != (route.recipient, route.place):
+        raise PermissionEnded("The parcel was signed for another recipient than the route has now.")
     if manifest.policy_digest != route.policy_digest:
         raise PermissionEnded("The parcel was made under another policy than the route has now.")
     if now < manifest.not_before:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from appliance.ending import ends_on
 from appliance.errors import ConfigError
 from dicom_node.deliver import commands as delivery_commands
 from dicom_node.fetch import commands as import_commands
@@ -107,8 +108,7 @@ def run_peer(arguments: argparse.Namespace) -> int:
 
     peer = ArchivePeer(folder=arguments.folder, tls=_server_tls(arguments))
     ended = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: ended.set())
+    ends_on(signal.SIGTERM, signal.SIGINT, event=ended)
     port = peer.start(ae_title=arguments.ae, host=arguments.host, port=arguments.port)
     print(f"{arguments.ae} listening on {arguments.host}:{port}", flush=True)
     ended.wait()

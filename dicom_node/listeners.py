@@ -19,6 +19,7 @@ from typing import Final
 
 from appliance import logs
 from appliance.daemon import open_journal
+from appliance.ending import ends_on
 from appliance.settings import Settings
 from appliance.storage import Root
 from dicom_node.receiving import build_receiving
@@ -114,7 +115,7 @@ def run_listener(settings: Settings, listening: socket.socket) -> None:
 def become_child(settings: Settings) -> threading.Event:
     """Log as the node does, end when it is gone, and give the event that says to stop."""
     stop = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    ends_on(signal.SIGTERM, event=stop)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the node ends us when it was interrupted
     logs.set_up("node", file=Root(settings.storage.root).zone("log") / "node.log")
     node = multiprocessing.parent_process()

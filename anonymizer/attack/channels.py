@@ -39,8 +39,8 @@ class _Told:
 def channels(tiles: TileSet, placed: Sequence[TrueTile]) -> tuple[Channel, ...]:
     """Test every channel for the place on the slide, and, with two slides or more, for the slide.
 
-    A tile's length in bytes says no more than its pixels do when encoding the pixels again gives
-    that length; then the channel is shown and is not open.
+    A tile's length in bytes, or how much it was compressed, says no more than its pixels do when
+    encoding the pixels again gives the same; then the channel is shown and is not open.
     """
     told = list(_told(tiles))
     slides = np.unique(np.array([tile.slide for tile in placed]), return_inverse=True)[1]
@@ -58,7 +58,7 @@ def channels(tiles: TileSet, placed: Sequence[TrueTile]) -> tuple[Channel, ...]:
         ]
         if has_slides:
             tests.append(("slide", *_slide(one, slides)))
-        follows = one.name == "size" and _follows_from_pixels(tiles)
+        follows = _follows_from_pixels(one, tiles)
         found += [
             Channel(
                 name=one.name,
@@ -178,9 +178,9 @@ def _unit(values: Floats) -> Floats | None:
     return centred / length if length > 0 else None
 
 
-def _follows_from_pixels(tiles: TileSet) -> bool:
+def _follows_from_pixels(told: _Told, tiles: TileSet) -> bool:
+    """Tell whether a channel is the length of the encoded pixels, or goes down as that goes up."""
     if tiles.plain_sizes_bytes is None:
         return False
-    first = _unit(ranks(tiles.sizes_bytes.tolist()))
-    second = _unit(ranks(tiles.plain_sizes_bytes.tolist()))
-    return first is not None and second is not None and float(first @ second) >= _FOLLOWS
+    first, second = _unit(told.rank), _unit(ranks(tiles.plain_sizes_bytes.tolist()))
+    return first is not None and second is not None and abs(float(first @ second)) >= _FOLLOWS

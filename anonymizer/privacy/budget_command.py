@@ -96,7 +96,7 @@ def _budget(route: "Route", vault: "Vault") -> "Budget":
     return budget_of(
         route,
         given=vault.samplings_of(route.recipient),
-        waiting=[tile for one in terms for tile in vault.waiting_tiles(route.name, one)],
+        waiting=[tile for one in terms for tile in vault.waiting_tiles(one)],
         n_stranded=vault.n_stranded(route.name, terms),
         departing=vault.departing(route.name, today=today),
         today=today,

@@ -185,7 +185,7 @@ class Release:
     ) -> tuple[str, tuple[Parcel, ...]]:
         """Hand over a bare report, unless an earlier revision of the slide gave the very same."""
         name = product.name.removesuffix(".dcm")
-        if self._journal.parcels.state(name) not in (None, State.ASIDE):
+        if self._journal.parcels.state(name) is State.DONE:
             return f"Route {route.name}: nothing. It was given this report before.", ()
         return self._post(slide, route, product.kind, (product,), name=name)
 
@@ -265,7 +265,7 @@ class Release:
         content = to_file(checked)
         digest = hashlib.sha256(content).hexdigest()
         # A folder of a recipient collects many: each has a name of its own, which tells nothing.
-        name = self._name(slide, route, "outside_sr", route.policy_digest, digest)
+        name = self._name(slide, route, "outside_sr", digest)
         return Product(name=f"{name}.dcm", kind="outside_sr", content=content)
 
 

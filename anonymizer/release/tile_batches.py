@@ -85,18 +85,26 @@ class TileBatches:
             state = self._journal.parcels.state(batch.parcel_id)
             if state is State.DONE:
                 self._vault.close_batch(batch.parcel_id)
-            elif batch.policy_digest != self._route.policy_digest or (
-                state is None
-                and not all(map(self._may_leave, self._vault.slides_of(batch.parcel_id)))
-            ):
+            elif self._is_void(batch, state):
                 self._vault.dissolve_batch(batch.parcel_id)
+
+    def _is_void(self, batch: Batch, state: State | None) -> bool:
+        """Whether a batch will never leave as it is.
+
+        One that waits may still be sent by a deliver daemon that was started with the settings of
+        before, so its tiles are free only when that one has refused it.
+        """
+        if batch.policy_digest != self._route.policy_digest:
+            return state in (None, State.ASIDE)
+        slides = self._vault.slides_of(batch.parcel_id)
+        return state is None and not all(map(self._may_leave, slides))
 
     def _make(self, now: float) -> Iterator[str]:
         """Make batches, of one stain each; give what stood in the way."""
         key = self._keys.sampling_key
         for stain in STAINS:
             terms = terms_of(self._route, stain)
-            found = self._vault.waiting_tiles(self._route.name, terms)
+            found = self._vault.waiting_tiles(terms)
             leaving = {
                 slide for slide in {tile.slide_id for tile in found} if self._may_leave(slide)
             }
@@ -126,9 +134,11 @@ class TileBatches:
         )
 
     def _is_on_its_way(self, batch: Batch, now: float) -> bool:
-        """Whether the journal has the parcel, and its permission to leave holds."""
+        """Whether the journal has the parcel, and its permission to leave holds or is another's."""
         if self._journal.parcels.state(batch.parcel_id) is None:
             return False
+        if batch.policy_digest != self._route.policy_digest:
+            return True
         kept = self._vault.manifest(batch.parcel_id)
         return kept is not None and now < Manifest.from_bytes(kept).expires_at
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from anonymizer.pseudonyms import text_of
 from anonymizer.release.opened import OpenedSlide, ReleaseKeys
 from anonymizer.release.tile_batches import terms_of
 from anonymizer.tiles.cut import cut_tiles, stain_of
@@ -100,6 +101,10 @@ class TileRoute:
         return f"Route {self._route.name}: {len(tiles)} tiles wait in the pool."
 
     def _basis(self, slide: OpenedSlide) -> Basis:
+        if not text_of(slide.inverse.header, "PatientID"):
+            raise PolicyRefused(
+                "The slide has no Patient ID, so the tiles of its patient could not be counted."
+            )
         container = slide.inverse.subject.container_identifier
         if not container:
             raise PolicyRefused(

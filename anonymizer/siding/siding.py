@@ -101,10 +101,17 @@ class Siding:
             if not ours:
                 return False
             self._end_begun()  # first, since answers that come in now were not in what was begun
+            self._ask_anew()
             collected = self._collect()
             joined = self._join()
             self._sweep()
         return collected or joined
+
+    def _ask_anew(self) -> None:
+        """Let release sign anew what the site's servers are to be asked, where it may not leave."""
+        for route in self._routes.values():
+            if route.place == "site" and self._journal.parcels.lost_tiles(route.name):
+                self._journal.ask_anew(route.name, self._vault.asked.waiting(route.name))
 
     # Answers come in.
 

@@ -21,6 +21,8 @@ from appliance.slides.jpeg import jpeg_facts
 
 CONSTANT_DATE: Final = "19000101"
 CONSTANT_TIME: Final = "000000"
+NOMINAL_RATIO: Final = "10"
+"""About what the encoding gives; the ratio of each tile would be told by its slide's look."""
 METHOD: Final = "Coverslip tile: allow-list of attributes"
 
 Code = tuple[str, str, str]
@@ -36,7 +38,6 @@ _STAINS: Final[Mapping[str, tuple[Code, ...]]] = {
 """Staining substances (CID 8112) of the stains that a recipient may be told of."""
 _BASELINE: Final = (0xFFC0, 8, 3, False)
 """Start of frame, bits, components, and whether they are RGB (ITU-T T.81 B.2.2)."""
-_BYTES_PER_PIXEL: Final = 3
 _UM_PER_MM: Final = 1000.0
 
 
@@ -70,8 +71,6 @@ def tile_image(tile_id: str, tile: Tile, recipient: Pseudonyms) -> Dataset:
     image.AcquisitionContextSequence = stain_items(tile.stain)
     _describe(image, rows, columns)
     image.PixelSpacing = [spacing_mm(tile.um_px)] * 2
-    ratio = rows * columns * _BYTES_PER_PIXEL / len(tile.jpeg)
-    image.LossyImageCompressionRatio = f"{ratio:.4g}"
     image.PixelData = encapsulate([tile.jpeg])
     return image
 
@@ -136,6 +135,7 @@ def _describe(image: Dataset, rows: int, columns: int) -> None:
     image.PixelRepresentation = 0
     image.BurnedInAnnotation = "NO"
     image.LossyImageCompression = "01"
+    image.LossyImageCompressionRatio = NOMINAL_RATIO
     image.LossyImageCompressionMethod = "ISO_10918_1"
 
 

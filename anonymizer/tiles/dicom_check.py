@@ -61,6 +61,7 @@ _CONSTANTS: Final[Mapping[str, str]] = {
     "PixelRepresentation": "0",
     "BurnedInAnnotation": "NO",
     "LossyImageCompression": "01",
+    "LossyImageCompressionRatio": "10",
     "LossyImageCompressionMethod": "ISO_10918_1",
 }
 """Equal in every tile of everyone; what is not here and not of the tile itself may not leave."""
@@ -107,14 +108,12 @@ def _of_the_tile(tile_id: str, tile: Tile) -> dict[str, str]:
     if facts is None:
         raise refused("something else than a JPEG file")
     spacing = spacing_mm(tile.um_px)
-    ratio = facts.rows * facts.columns * facts.components / len(tile.jpeg)
     return {
         "PatientName": f"Tile^{tile_id}",
         "PatientID": tile_id,
         "Rows": str(facts.rows),
         "Columns": str(facts.columns),
         "PixelSpacing": f"{spacing}\\{spacing}",
-        "LossyImageCompressionRatio": f"{ratio:.4g}",
     }
 
 

@@ -78,12 +78,15 @@ class ColouredTiles(Section):
     """How many patients are mixed in every batch."""
     max_tiles_per_patient: int = Field(default=500, ge=1)
     """Ever, over all slides of the patient."""
-    max_share_of_batch: float = Field(default=1.0, gt=0, le=1)
-    """How much of one batch may come from one patient."""
-    tiles_per_shard: int = Field(default=256, ge=1)
-    min_tiles_per_slide: int = Field(default=1, ge=1)
+    max_share_of_batch: float = Field(
+        default_factory=lambda data: min(1.0, 2 / data.get("min_patients", 1)), gt=0, le=1
+    )
+    """How much of one batch may come from one patient; twice an even share, unless it is said."""
+    tiles_per_shard: int = Field(default=256, ge=2)
+    """In one parcel: a tile alone is no mix, and its time would tell its slide."""
+    min_tiles_per_slide: int = Field(default=8, ge=1)
     """A slide that gives fewer has too few to hide among."""
-    few_tiles: Literal["wait", "refuse"] = "wait"
+    few_tiles: Literal["wait", "refuse"] = "refuse"
     """What becomes of such a slide: its tiles wait in the pool like all others, or none leave."""
     colludes_with: Literal["all"] | tuple[Name, ...] = "all"
     """Recipients that may put their tiles together with this one's: no overlap with any of them."""

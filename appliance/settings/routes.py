@@ -20,6 +20,7 @@ _TILES: Final = frozenset({"tiles"})
 _BARE: Final = frozenset({"outside_sr"})
 _MOST_DICOM_TILES: Final = 512
 """In one parcel: each is a file, and deliver holds all of them open."""
+_HALVES: Final = 2
 _MECHANISMS: Final = {
     ("outside", _TILES): "coloured_tiles",
     ("outside", _BARE): "bare_report",
@@ -128,6 +129,9 @@ class Route(Section):
             "object_store": (self.store is not None, "a store table with its url"),
             "model_servers": (bool(self.servers), "servers"),
         }
+        folder = self.folder_outside
+        if folder is not None and (not folder.is_absolute() or ".." in folder.parts):
+            raise ValueError("the folder is to be a whole path from / on, without ..")
         there, words = needed[self.kind]
         if not there:
             raise ValueError(f"a route of kind {self.kind} needs {words}")
@@ -178,8 +182,9 @@ def check_together(routes: tuple[Route, ...]) -> None:
     Raises
     ------
     ValueError
-        Two have one name; a recipient would get tiles and reports; or two plans of recipients that
-        may collude would overlap or show pixels at two magnifications.
+        Two have one name; a recipient would get tiles and reports; two plans of recipients that
+        may collude would overlap or show pixels at two magnifications; or a recipient would get
+        the half of a slide that is for two.
     """
     names = [route.name for route in routes]
     if len(set(names)) != len(names):
@@ -192,6 +197,7 @@ def check_together(routes: tuple[Route, ...]) -> None:
                 )
             _check_plans(route, other)
     _check_colluders(routes)
+    _check_halves(routes)
 
 
 def _go_together(route: Route, other: Route) -> bool:
@@ -240,3 +246,15 @@ def _check_colluders(routes: tuple[Route, ...]) -> None:
         if isinstance(policy, ColouredTiles) and policy.colludes_with != "all":
             for name in sorted(set(policy.colludes_with) - known):
                 raise ValueError(f"route {route.name}: no recipient {name} gets tiles")
+
+
+def _check_halves(routes: tuple[Route, ...]) -> None:
+    """Refuse half a slide to a recipient with whom nobody shares it."""
+    plans = [(route, route.policy) for route in routes if isinstance(route.policy, ColouredTiles)]
+    for route, policy in plans:
+        others = (other for other, _ in plans if other is not route)
+        if policy.colours == _HALVES and not any(collude(route, other) for other in others):
+            raise ValueError(
+                f"route {route.name}: colours = 2 is for two recipients who may collude; one alone "
+                "gets one class of 4"
+            )

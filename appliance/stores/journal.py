@@ -9,11 +9,22 @@ The journal is untrusted: every daemon can write it, so nothing in it may widen 
 
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, CursorResult, Engine, Select, and_, insert, or_, select, update
+from sqlalchemy import (
+    Connection,
+    CursorResult,
+    Engine,
+    Select,
+    and_,
+    case,
+    insert,
+    or_,
+    select,
+    update,
+)
 
 from appliance.errors import (
     ApplianceError,
@@ -190,6 +201,32 @@ class Journal:
             self._note(connection, SIDING, slide_id, "rejoined", note)
         return True
 
+    def ask_anew(self, route: str, slide_ids: Collection[str]) -> None:
+        """Take slides back to release, since tiles of a route on their way may not leave any more.
+
+        Those parcels are forgotten in the same commit. A slide that a person has stopped stays
+        stopped; one at an earlier stage comes to release anyhow.
+
+        Parameters
+        ----------
+        route
+            A route to servers of the site.
+        slide_ids
+            Slides whose answers are waited for.
+        """
+        with self._engine.begin() as connection:
+            self.parcels.withdraw_tiles(connection, route)
+            for slide_id in slide_ids:
+                here = and_(slides.c.slide_id == slide_id, slides.c.stage == Stage.DELIVER)
+                done = slides.c.state == State.DONE
+                values = {"stage": Stage.RELEASE, "attempts": 0, "retries": 0, "progress": 0.0}
+                values["state"] = case((done, State.WAITING), else_=slides.c.state)
+                if self._update(connection, here, **values):
+                    words = (
+                        f"Its tiles on route {route} may not leave any more; they are asked anew."
+                    )
+                    self._note(connection, SIDING, slide_id, "asked-anew", words)
+
     # Workers claim, and commit while their lease lives.
 
     def claim(self, stage: Stage) -> Claim | None:
@@ -305,6 +342,8 @@ class Journal:
                 )
             for parcel in outcome.parcels:
                 self.parcels.add(connection, parcel)
+            if claim.stage is Stage.RELEASE:
+                self.parcels.withdraw(connection, claim.slide_id)
             text = outcome.note or f"The {claim.stage} stage is done."
             self._note(connection, claim.stage, claim.slide_id, "stage-done", text)
             self.parcels.finish_slide(connection, claim.slide_id)

@@ -5,7 +5,19 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any
 
-from sqlalchemy import Connection, CursorResult, Engine, and_, func, insert, or_, select, update
+from sqlalchemy import (
+    Connection,
+    CursorResult,
+    Engine,
+    and_,
+    delete,
+    func,
+    insert,
+    not_,
+    or_,
+    select,
+    update,
+)
 
 from appliance.errors import ApplianceError, LeaseLost, LimitReached, PermissionEnded
 from appliance.line import Parcel, ParcelClaim, Stage, State
@@ -61,28 +73,25 @@ class Parcels:
         """
         now = self._clock()
         known = parcels.c.parcel_id == parcel.parcel_id
+        later = {} if parcel.not_before is None else error_values(LimitReached(_USED_UP))
+        values = _ANEW | later | {"folder": parcel.folder, "next_try_at": parcel.not_before}
         if connection.scalar(select(parcels.c.parcel_id).where(known)):
             stuck = known & parcels.c.state.in_((State.ASIDE, State.WAITING))
-            anew = _ANEW | {"folder": parcel.folder, "next_try_at": parcel.not_before}
-            connection.execute(update(parcels).where(stuck).values(**anew, updated_at=now))
-            return
-        later = {} if parcel.not_before is None else error_values(LimitReached(_USED_UP))
-        connection.execute(
-            insert(parcels).values(
-                parcel_id=parcel.parcel_id,
-                route=parcel.route,
-                kind=parcel.kind,
-                folder=parcel.folder,
-                slide_id=parcel.slide_id,
-                state=State.WAITING,
-                attempts=0,
-                retries=0,
-                next_try_at=parcel.not_before,
-                created_at=now,
-                updated_at=now,
-                **later,
+            changed = update(parcels).where(stuck).values(**values, updated_at=now)
+            if connection.execute(changed.returning(parcels.c.parcel_id)).first() is None:
+                return
+        else:
+            connection.execute(
+                insert(parcels).values(
+                    parcel_id=parcel.parcel_id,
+                    route=parcel.route,
+                    kind=parcel.kind,
+                    slide_id=parcel.slide_id,
+                    created_at=now,
+                    updated_at=now,
+                    **values,
+                )
             )
-        )
         if parcel.audit:
             connection.execute(
                 insert(events).values(
@@ -263,6 +272,8 @@ class Parcels:
     def retry(self, route: str, parcel_id: str = "", *, operator: str) -> int:
         """Put parcels that wait or were set aside back in the queue now; tell how many.
 
+        A slide with one among them that lost its permission goes back to release instead.
+
         Parameters
         ----------
         route
@@ -276,13 +287,17 @@ class Parcels:
         if parcel_id:
             chosen = and_(chosen, parcels.c.parcel_id == parcel_id)
         with self._engine.begin() as connection:
+            lost = and_(chosen, _LOST, parcels.c.slide_id.is_not(None))
+            back = connection.execute(select(parcels.c.slide_id).where(lost)).all()
+            for slide_id in {row.slide_id for row in back}:
+                self._back_to_release(connection, slide_id)
             rows = connection.execute(
                 update(parcels)
-                .where(chosen)
+                .where(chosen, not_(lost))
                 .values(**_ANEW, updated_at=self._clock())
                 .returning(parcels.c.slide_id)
             ).all()
-            for slide_id in dict.fromkeys(row.slide_id for row in rows):
+            for slide_id in dict.fromkeys(row.slide_id for row in (*back, *rows)):
                 if slide_id is not None:
                     self._revive_slide(connection, slide_id)
                 words = "A delivery that had not succeeded was put back in the queue."
@@ -295,7 +310,27 @@ class Parcels:
                         text=f"{words} Route {route}.",
                     )
                 )
-        return len(rows)
+        return len(rows) + len(back)
+
+    def _back_to_release(self, connection: Connection, slide_id: str) -> None:
+        """Let release sign a slide's products anew, unless a person has stopped the slide."""
+        at_deliver = and_(slides.c.slide_id == slide_id, slides.c.stage == Stage.DELIVER)
+        by_person = slides.c.error_code.is_not_distinct_from("set-aside-by-operator")
+        connection.execute(
+            update(slides)
+            .where(at_deliver, slides.c.state.in_((State.ASIDE, State.WAITING)), not_(by_person))
+            .values(
+                stage=Stage.RELEASE,
+                state=State.WAITING,
+                attempts=0,
+                retries=0,
+                next_try_at=None,
+                updated_at=self._clock(),
+                error=None,
+                error_code=None,
+                next_step=None,
+            )
+        )
 
     def _revive_slide(self, connection: Connection, slide_id: str) -> None:
         """Let a slide wait again that was set aside because of its parcels, not by a person."""
@@ -323,13 +358,37 @@ class Parcels:
 
     def lost_permission(self, connection: Connection, slide_id: str) -> bool:
         """Whether a parcel of a slide was given up that only release can let leave again."""
-        ended = (
-            (parcels.c.slide_id == slide_id)
-            & (parcels.c.state == State.ASIDE)
-            & (parcels.c.error_code == PermissionEnded.code)
-        )
-        found = connection.execute(select(parcels.c.parcel_id).where(ended).limit(1))
-        return found.first() is not None
+        ended = select(parcels.c.parcel_id).where(parcels.c.slide_id == slide_id, _LOST)
+        return connection.execute(ended.limit(1)).first() is not None
+
+    def lost_tiles(self, route: str) -> bool:
+        """Whether a parcel of tiles on a route was given up that may not leave as it is."""
+        ended = select(parcels.c.parcel_id).where(_LOST, parcels.c.slide_id.is_(None))
+        with self._reader.connect() as connection:
+            found = connection.execute(ended.where(parcels.c.route == route).limit(1)).first()
+        return found is not None
+
+    def withdraw_tiles(self, connection: Connection, route: str) -> None:
+        """Forget the parcels of tiles on a route that may not leave as they are."""
+        lost = and_(_LOST, parcels.c.slide_id.is_(None), parcels.c.route == route)
+        connection.execute(delete(parcels).where(lost))
+
+    def withdraw(self, connection: Connection, slide_id: str) -> None:
+        """Forget what may not leave of a slide that release has just signed anew.
+
+        It was of an earlier revision, or the policy lets nothing leave in its place.
+        """
+        gone = delete(parcels).where(parcels.c.slide_id == slide_id, _LOST)
+        for row in connection.execute(gone.returning(parcels.c.route)).all():
+            connection.execute(
+                insert(events).values(
+                    at=self._clock(),
+                    actor="release",
+                    slide_id=slide_id,
+                    kind="withdrawn",
+                    text=f"A parcel on route {row.route} was withdrawn: it may not leave any more.",
+                )
+            )
 
     def retry_slide(self, connection: Connection, slide_id: str) -> None:
         """Put a slide's parcels that were given up or are waiting back in the queue now."""
@@ -390,6 +449,8 @@ class Parcels:
         )
 
 
+_LOST = and_(parcels.c.state == State.ASIDE, parcels.c.error_code == PermissionEnded.code)
+"""Given up, and only release can let it leave again."""
 _USED_UP = "The limit of this route for today is used up; it leaves on a later day."
 _ANEW = {
     "state": State.WAITING,

@@ -92,13 +92,14 @@ class AskedTiles(Rows):
         Returns
         -------
         bool
-            False, and nothing changed, when the same images were asked about before. What was
-            asked about earlier images of the slide is forgotten.
+            False, and nothing changed, when the same tiles were asked about before, or all of
+            earlier ones of the same images were answered. What was asked otherwise is forgotten.
         """
         with self._engine.begin() as connection:
             known = connection.execute(select(askings).where(_is(asking))).first()
             if known is not None:
-                if _asking(TERMS.open(self._cipher, known)).source == asking.source:
+                same_images = _asking(TERMS.open(self._cipher, known)).source == asking.source
+                if same_images and (known.closed or _holds(connection, asking, tiles)):
                     return False
                 _forget(connection, asking)
                 connection.execute(delete(askings).where(_is(asking)))
@@ -166,6 +167,12 @@ class AskedTiles(Rows):
     def with_news(self) -> tuple[Awaited, ...]:
         """Give what has answers that were not joined, or was being joined."""
         return self._awaited(askings.c.n_answered > askings.c.n_placed)
+
+    def waiting(self, route: str) -> tuple[str, ...]:
+        """Give the slides that answers of a route are waited for about."""
+        wanted = and_(askings.c.route == route, askings.c.closed.is_(False))
+        with self._reader.connect() as connection:
+            return tuple(connection.scalars(select(askings.c.slide_id).where(wanted)))
 
     def n_slides_waiting(self) -> int:
         """Count slides of which some tiles were not answered yet."""
@@ -294,6 +301,12 @@ def _is(asking: Asking) -> ColumnElement[bool]:
 
 def _of(table: Table, asking: Asking) -> ColumnElement[bool]:
     return and_(table.c.slide_id == asking.slide_id, table.c.route == asking.route)
+
+
+def _holds(connection: Connection, asking: Asking, tiles: Sequence[AskedTile]) -> bool:
+    """Whether exactly these tiles of a slide were asked about."""
+    ids = connection.scalars(select(asked_tiles.c.tile_id).where(_of(asked_tiles, asking)))
+    return set(ids) == {tile.tile_id for tile in tiles}
 
 
 def _forget(connection: Connection, asking: Asking) -> None:

@@ -39,15 +39,15 @@ class Batch:
 class Pool(Rows):
     """Waiting tiles and batches."""
 
-    def waiting_tiles(self, route: str, terms: str) -> tuple[PooledTile, ...]:
-        """Tiles of a route that are in no batch yet and were cut under some terms, by tile id.
+    def waiting_tiles(self, terms: str) -> tuple[PooledTile, ...]:
+        """Tiles that are in no batch yet and were cut under some terms, by tile id.
 
-        Route, terms and patient are believed here and checked when the batch is opened: each tile
-        is sealed for them.
+        Terms, slide and patient are believed here and checked when a batch is made: each tile is
+        sealed for them. The route's name is not asked for: it may be another one now.
         """
         statement = (
             select(pooled.c.tile_id, pooled.c.patient, pooled.c.slide_id)
-            .where(pooled.c.route == route, pooled.c.terms == terms, pooled.c.parcel_id.is_(None))
+            .where(pooled.c.terms == terms, pooled.c.parcel_id.is_(None))
             .order_by(pooled.c.tile_id)
         )
         with self._reader.connect() as connection:
@@ -78,7 +78,7 @@ class Pool(Rows):
         Raises
         ------
         IdentityDoubt
-            A tile is not of the patient, the route or the terms that it was chosen for.
+            A tile is not of the patient, the slide or the terms that it was chosen for.
         """
         ids = [tile.tile_id for tile in tiles]
         chosen = (pooled.c.tile_id.in_(ids)) & (pooled.c.parcel_id.is_(None))
@@ -88,8 +88,7 @@ class Pool(Rows):
                 return False
             for row in rows:
                 TILE.open(self._cipher, row)
-            wanted = {(tile, batch.route, terms) for tile in tiles}
-            if {(_tile(row), row.route, row.terms) for row in rows} != wanted:
+            if {(_tile(row), row.terms) for row in rows} != {(tile, terms) for tile in tiles}:
                 raise IdentityDoubt("A tile in the vault's pool is not what it was chosen for.")
             values = BATCH.row(
                 self._cipher,
@@ -131,9 +130,7 @@ class Pool(Rows):
             return {}
         contents = {row.tile_id: TILE.open(self._cipher, row) for row in rows}
         whole = made is not None and (
-            _batch(made) == batch
-            and list(contents) == json.loads(BATCH.open(self._cipher, made))
-            and all(row.route == batch.route for row in rows)
+            _batch(made) == batch and list(contents) == json.loads(BATCH.open(self._cipher, made))
         )
         if not whole:
             raise IdentityDoubt("A batch of tiles in the vault is not the one that was made.")

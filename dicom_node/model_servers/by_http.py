@@ -20,8 +20,8 @@ from dicom_node.send.web_answer import retry_after_s
 _HEADER_LENGTH: Final = "Inference-Header-Content-Length"
 _MOST_HEADER_BYTES: Final = 2**16
 _CONNECT_S: Final = 10.0
-_FOREIGN: Final = (ValueError, TypeError, KeyError, AttributeError, RecursionError)
-"""What reading JSON of another shape than the protocol's raises."""
+_FOREIGN: Final = (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError)
+"""What reading JSON of another shape than the protocol's raises; a length of 1e999 overflows."""
 
 
 class HttpClient:

@@ -15,6 +15,9 @@ from dicom_node.model_servers.words import Metadata, Question, Reply, Tensor, Va
 
 _ANY: Final = -1
 _DTYPE: Final = np.dtype("<f4")
+_TOLERANCE: Final = 0.019
+"""Of a probability and of the sum over the classes. Infer allows 0.02 and leaves a whole slide's
+answers out beyond it: what passes here never fails there for a rounding."""
 _ROUND_IT_BYTES: Final = 2**16
 """For the names, types and shapes around an answer, and for a model's metadata."""
 _RANKS: Final = (2, 4)
@@ -86,7 +89,7 @@ class Terms:
         ------
         ServerLied
             It answers another request, or is of another name, type, length or shape than was asked
-            for, or holds what is no number.
+            for, or holds what is no number, or no probabilities of the classes.
         """
         if reply.request_id != question.request_id:
             raise faults.lied("it answered another request than ours")
@@ -102,12 +105,21 @@ class Terms:
         values = np.frombuffer(content, _DTYPE).reshape(shape)
         if not np.isfinite(values).all():
             raise faults.lied("its answer holds what is no number")
+        if not _are_probabilities(values):
+            raise faults.lied("its answer holds no probabilities of the classes")
         return np.asarray(values, np.float32)
 
     def _is_shape(self, shape: tuple[int, ...], n_tiles: int) -> bool:
         if len(shape) not in _RANKS or shape[0] != n_tiles or shape[-1] != self.n_classes:
             return False
         return all(1 <= length <= self.side_px for length in shape[1:-1])
+
+
+def _are_probabilities(values: Values) -> bool:
+    """Whether finite values `(..., classes)` are probabilities that add up to one."""
+    within = values.min() >= -_TOLERANCE and values.max() <= 1 + _TOLERANCE
+    sums = values.sum(axis=-1, dtype=np.float64)
+    return bool(within and np.abs(sums - 1).max() <= _TOLERANCE)
 
 
 def _fits(shape: tuple[int, ...], allowed: tuple[tuple[int, ...], ...]) -> bool:

@@ -2,7 +2,8 @@
 
 import secrets
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from appliance.errors import ApplianceError, DeliveryRefused
@@ -67,7 +68,8 @@ class Endpoint:
         """Connect and see that the server fits the settings; raises as `Client.metadata`."""
         client = connected(self._server, self._terms, self.faults)
         try:
-            self._terms.check_metadata(client.metadata(), self.faults)
+            with self._blamed():
+                self._terms.check_metadata(client.metadata(), self.faults)
         except BaseException:
             client.close()
             raise
@@ -76,10 +78,21 @@ class Endpoint:
     def ask(self, client: Client, tiles: Pixels) -> Values:
         """Ask about tiles once, under an id that says nothing; raises as `Client.ask`."""
         question = Question(request_id=secrets.token_hex(16), tiles=tiles)
-        values = self._terms.checked(client.ask(question), question, self.faults)
+        with self._blamed():
+            values = self._terms.checked(client.ask(question), question, self.faults)
         with self._lock:
             self._n_faults = 0
         return values
+
+    @contextmanager
+    def _blamed(self) -> Iterator[None]:
+        """Whatever else an answer sets off here is its server's fault: others are still asked."""
+        try:
+            yield
+        except ApplianceError:
+            raise
+        except Exception as error:
+            raise self.faults.stumbled() from error
 
     def rests_for_s(self) -> float:
         """How long it is still left out; 0 when it may be asked."""

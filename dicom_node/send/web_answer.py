@@ -17,6 +17,7 @@ _SUCCESSES: Final = range(200, 300)
 _SERVER_ERRORS: Final = range(500, 600)
 _LATER: Final = frozenset({408, 425, 429, 502, 503, 504, 507})
 _REDIRECTIONS: Final = range(300, 400)
+_LONGEST_WAIT_S: Final = 86_400.0
 _OF_THE_OBJECT: Final[Mapping[int, str]] = {
     400: "The peer does not understand our request (HTTP 400).",
     413: "The object is larger than the peer takes (HTTP 413).",
@@ -79,13 +80,16 @@ def check_http(status: int, *, retry_after: str = "", now: float | None = None) 
 
 
 def retry_after_s(value: str, *, now: float) -> float:
-    """Read a Retry-After header (RFC 9110 10.2.3): seconds or a date; 0 when it is neither."""
-    if value.strip().isdecimal():
-        return float(value)
+    """Read a Retry-After header (RFC 9110 10.2.3): seconds or a date; 0 when it is neither.
+
+    Nobody is waited for longer than a day.
+    """
     try:
-        return max(0.0, parsedate_to_datetime(value).timestamp() - now)
-    except (ValueError, TypeError):
+        said = value.strip()
+        wait_s = float(said) if said.isdecimal() else parsedate_to_datetime(said).timestamp() - now
+    except (ValueError, TypeError, OverflowError):
         return 0.0
+    return min(max(0.0, wait_s), _LONGEST_WAIT_S)
 
 
 def store_answer(content: bytes) -> StoreAnswer:

@@ -326,10 +326,15 @@ def test_a_size_that_follows_from_the_pixels_is_no_channel(shuffled: Release) ->
     tiles, truth = shuffled
     raster = np.array([tile.row_px * 10_000 + tile.column_px for tile in truth.of(tiles)])
     sizes = np.argsort(np.argsort(raster)) + 5_000
-    telling = replace(tiles, sizes_bytes=sizes, plain_sizes_bytes=sizes + 3)
-    size = next(one for one in channels(telling, truth.of(telling)) if one.name == "size")
-    assert size.follows_from_pixels
-    assert not size.is_open
+    ratios = tuple(f"{3072 / size:.4g}" for size in sizes)
+    telling = replace(
+        tiles, sizes_bytes=sizes, plain_sizes_bytes=sizes + 3, facts={"ratio": ratios}
+    )
+    found = {one.name: one for one in channels(telling, truth.of(telling))}
+    for name in ("size", "ratio"):
+        assert found[name].follows_from_pixels
+        assert not found[name].is_open
+        assert (found[name].p or 1) < 0.001, "it would be open otherwise"
 
 
 def test_batches_by_slide_are_found() -> None:

@@ -16,8 +16,8 @@ from anonymizer.attack.figures import AttackReport
 from anonymizer.attack.pairs import true_pairs
 from anonymizer.keys.files import init_keys
 from anonymizer.privacy.commands import register
-from anonymizer.privacy.measured import bundled
 from anonymizer.privacy.measure import Runs, open_channels
+from anonymizer.privacy.measured import bundled
 from anonymizer.privacy.pictures import overlay, sheet
 from anonymizer.privacy.releases import each_recipient, planned, shuffled, without_plan
 from anonymizer.privacy.tissue import Tissue, arranged, piece

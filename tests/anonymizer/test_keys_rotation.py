@@ -82,7 +82,7 @@ def filled(root, folder, slides=SLIDES):
     vault.grant("C", "university", "tiles")
     vault.allot("parcel", "tiles", Load(n_tiles=1), today=1, choose=lambda _: 1)
     batch = Batch(parcel_id="parcel", route="tiles", policy_digest="p", made_at=1.0)
-    vault.make_batch(batch, vault.waiting_tiles("tiles", "t"), terms="t")
+    vault.make_batch(batch, vault.waiting_tiles("t"), terms="t")
     vault.keep_manifest("parcel", b"manifest")
     engine.dispose()
 

@@ -181,7 +181,7 @@ def test_tiles_wait_until_enough_patients_are_in_the_pool(make_line):
 
 
 def test_a_patient_gives_a_recipient_no_more_tiles_than_the_policy_says(make_line):
-    line = make_line([tiles_route(max_tiles_per_patient=20, tiles_per_shard=1)])
+    line = make_line([tiles_route(max_tiles_per_patient=20, tiles_per_shard=2)])
     for number in (1, 2, 3):
         line.bring(f"slide-{number}", number=number, patient=1)
         line.work()

@@ -19,8 +19,9 @@ from appliance.line import Stage
 from appliance.manifest import verify
 from appliance.settings import Route
 from appliance.stores.vault import PooledTile, Sampling
+from tests.anonymizer import release_line
 from tests.anonymizer.release_line import INSIDE, Line, outside_sr_route, tiles_route
-from tests.anonymizer.release_parts import findings_of
+from tests.anonymizer.release_parts import findings_of, original_slide
 from tests.anonymizer.test_tiles import KEY, clean, policy
 
 NOBODY: dict = {"colludes_with": []}
@@ -108,7 +109,7 @@ def test_tiles_or_reports_for_ever_over_routes_and_restarts(line_of):
 
 
 def test_the_budget_of_a_patient_counts_over_changed_settings(line_of):
-    released(line_of(tiles_route(max_tiles_per_patient=10, tiles_per_shard=1)), "slide-a")
+    released(line_of(tiles_route(max_tiles_per_patient=10, tiles_per_shard=2)), "slide-a")
     line = line_of(tiles_route("renamed", crop_px=128, max_tiles_per_patient=10))
     note = released(line, "slide-b", number=2, patient=1)
     assert "was given all tiles of this patient" in note
@@ -124,7 +125,7 @@ def test_the_pool_survives_a_restart_and_counts_patients(line_of):
     line = line_of(*routes)
     released(line, "slide-3", number=3, patient=3)
     assert len(line.parcels("research")) == 4  # 48 tiles of three patients
-    assert line.vault.waiting_tiles("research", terms_of(line.settings.routes[0], "H&E")) == ()
+    assert line.vault.waiting_tiles(terms_of(line.settings.routes[0], "H&E")) == ()
 
 
 @pytest.mark.parametrize("change", [{"recipient": "company"}, {"jpeg_quality": 80}])
@@ -137,6 +138,26 @@ def test_what_waits_for_one_recipient_and_plan_never_leaves_for_another(line_of,
     line = line_of(tiles_route(**terms))
     released(line, "slide-c", number=3, patient=3)
     assert len(line.parcels("research")) == 2  # those of slides a and c
+
+
+def test_what_waits_leaves_when_only_the_name_of_the_route_is_another(line_of):
+    terms = {"min_patients": 2, "tiles_per_shard": 16, **NOBODY}
+    released(line_of(tiles_route(**terms)), "slide-a", number=1, patient=1)
+    line = line_of(tiles_route("renamed", **terms))
+    released(line, "slide-b", number=2, patient=2)
+    assert len(line.parcels("renamed")) == 2
+
+
+def test_a_slide_without_a_patient_id_gives_no_tiles(line_of, monkeypatch):
+    """One person could count as many patients."""
+
+    def nameless(number, *, patient):
+        slide = original_slide(number, patient=patient)
+        slide.PatientID = ""
+        return slide
+
+    monkeypatch.setattr(release_line, "original_slide", nameless)
+    assert "has no Patient ID" in released(line_of(tiles_route()), "slide-a")
 
 
 def test_a_batch_made_under_another_policy_is_mixed_anew(line_of):
@@ -174,7 +195,8 @@ SMALL = findings_of(side=64)  # a quarter of the slide: 4 tiles of one colour
 
 
 def test_a_small_biopsy_waits_for_company(line_of):
-    line = line_of(tiles_route(min_patients=2, min_tiles_per_slide=8, tiles_per_shard=16))
+    terms = {"min_tiles_per_slide": 8, "few_tiles": "wait"}
+    line = line_of(tiles_route(min_patients=2, tiles_per_shard=16, **terms))
     assert "4 tiles wait in the pool" in released(line, "slide-a", findings=SMALL)
     assert line.parcels("research") == []
 
@@ -235,9 +257,21 @@ def test_a_parcel_that_lost_its_permission_is_mixed_anew_and_leaves_under_the_ne
     released(line_of(tiles_route(**NOBODY)), "slide-a")
     line = line_of(tiles_route(min_tiles_per_slide=2, **NOBODY))
     released(line, "slide-b", number=2, patient=2)
+    assert of_the_policy_now(line) == 2  # those that wait may still be sent by who has not heard
+    for _ in range(4):
+        claim = line.journal.parcels.claim("research")
+        folder = line.root.outbox("research") / claim.parcel.folder
+        if policy_of(folder) == line.settings.routes[0].policy_digest:
+            line.journal.parcels.delivered(claim, words="sent")
+        else:
+            line.journal.parcels.set_aside(claim, PermissionEnded("Another policy."))
+    released(line, "slide-c", number=3, patient=3)
+    assert of_the_policy_now(line) == 2 + 2 + 2  # the 16 tiles of slide a too
+
+
+def of_the_policy_now(line: Line) -> int:
     (route,) = line.settings.routes
-    good = [one for one in line.parcels("research") if policy_of(one) == route.policy_digest]
-    assert len(good) == 4  # the 16 tiles of slide a too
+    return sum(policy_of(one) == route.policy_digest for one in line.parcels("research"))
 
 
 def policy_of(folder) -> str:

@@ -69,6 +69,13 @@ def test_every_line_of_dciodvfy_is_explained(
     assert set((done.stdout + done.stderr).splitlines()) <= EXPLAINED.keys()
 
 
+def test_no_attribute_follows_the_look_of_a_tile() -> None:
+    flat = encode(np.full((192, 192, 3), 240, np.uint8), 90)
+    here, there = (tile_image(TILE_ID, tile(content=one), UNIVERSITY) for one in (jpeg(), flat))
+    del here.PixelData, there.PixelData
+    assert here == there
+
+
 def test_pydicom_and_dcmtk_see_the_pixels_of_the_jpeg(
     tmp_path: Path, require_tool: Callable[[str], str]
 ) -> None:

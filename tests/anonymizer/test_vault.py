@@ -119,7 +119,7 @@ def test_a_container_is_sampled_once_for_a_recipient_for_ever(vault):
     assert not vault.sample(
         sampling(slide_id="rescan"), route="tiles", terms="t", tiles={"t3": b"3", "t4": b"4"}
     )
-    assert [tile.tile_id for tile in vault.waiting_tiles("tiles", "t")] == ["t1", "t2"]
+    assert [tile.tile_id for tile in vault.waiting_tiles("t")] == ["t1", "t2"]
     assert vault.samplings("CONTAINER") == (sampling(),)
 
 
@@ -183,7 +183,7 @@ def test_a_tile_goes_into_one_batch_only(vault):
     assert not vault.make_batch(replace(BATCH, parcel_id="p2"), [T2], terms="t")
     assert vault.open_batches("tiles") == (BATCH,)
     assert vault.batch_tiles(BATCH) == {"t1": b"1", "t2": b"2"}
-    assert vault.waiting_tiles("tiles", "t") == ()
+    assert vault.waiting_tiles("t") == ()
 
 
 def test_a_dissolved_batch_is_back_in_the_pool(vault):
@@ -192,7 +192,7 @@ def test_a_dissolved_batch_is_back_in_the_pool(vault):
     vault.dissolve_batch("p1")
     assert vault.open_batches("tiles") == ()
     assert vault.batch_tiles(BATCH) == {}
-    assert vault.waiting_tiles("tiles", "t") == (T1, T2)
+    assert vault.waiting_tiles("t") == (T1, T2)
 
 
 def test_a_closed_batch_keeps_no_pixels_but_the_ledger_remembers(vault):

@@ -271,6 +271,12 @@ def test_what_is_no_peer_of_the_hospital_is_never_inside(refusal, text: str, wor
         (changed(SERVERS, ("grpcs://models", "grpcs://me@models")), "no user and no password"),
         (changed(REGISTRY, ("https://registry", "https://:secret@reg")), "no user and no password"),
         (changed(BUCKET, ("s3://tiles", "s3://me:secret@tiles")), "store.url"),
+        (changed(FOLDER, ("/srv/tiles", "srv/tiles")), "a whole path from / on"),
+        (changed(FOLDER, ("/srv/tiles", "/srv/../var/lib/coverslip")), "a whole path from / on"),
+        (
+            changed(BUCKET, (STORE, 'store = { url = "file:///srv/../var/lib/coverslip" }')),
+            "a whole path from / on",
+        ),
         (
             changed(FOLDER, ("/srv/tiles", "/var/lib/coverslip/outbox/bucket")),
             "the folder of route bucket lies in storage.root",
@@ -312,6 +318,8 @@ def test_a_waiver_lets_a_route_go_in_the_clear(parsed) -> None:
         ("max_share_of_batch = 0.01", "max_share_of_batch times min_patients"),
         ('few_tiles = "send"', "policy.few_tiles"),
         ("min_patients = 0", "policy.min_patients"),
+        ("min_patients = 1\ntiles_per_shard = 1", "policy.tiles_per_shard"),
+        ("colours = 2", "route bucket: colours = 2 is for two recipients who may collude"),
         ("max_tiles_per_patient = 0", "policy.max_tiles_per_patient"),
     ],
 )
@@ -319,6 +327,7 @@ def test_a_plan_that_protects_nothing_is_refused(refusal, line: str, words: str)
     assert words in refusal(BASE + BUCKET + line + "\n")
 
 
+HALF = "colours = 2\ncolludes_with = []\n"
 OTHER = BUCKET.replace('"bucket"', '"other"').replace('"university"', '"institute"')
 
 
@@ -330,6 +339,10 @@ OTHER = BUCKET.replace('"bucket"', '"other"').replace('"university"', '"institut
         (BUCKET + OTHER + "colour = 1\ncrop_px = 160\n", "lays another grid"),
         (BUCKET + OTHER + "colour = 1\num_px = 1.0\n", "lays another grid"),
         (BUCKET + OTHER + "colour = 1\ncolours = 2\n", "lays another grid"),
+        (
+            BUCKET + HALF + OTHER + HALF + "colour = 1\n",
+            "route bucket: colours = 2 is for two recipients who may collude",
+        ),
         # One of them saying so is enough.
         (BUCKET + OTHER + "colludes_with = []\n", "the route other has the colour"),
         (
@@ -362,6 +375,11 @@ def test_recipients_that_do_not_collude_may_have_the_same_tiles(parsed) -> None:
     settings = parsed(BASE + BUCKET + alone + OTHER + alone)
     assert not collude(settings.route("bucket"), settings.route("other"))
     assert not collude(settings.route("bucket"), settings.route("bucket").model_copy())
+
+
+def test_two_recipients_who_may_collude_share_a_checkerboard(parsed) -> None:
+    settings = parsed(BASE + BUCKET + "colours = 2\n" + OTHER + "colours = 2\ncolour = 1\n")
+    assert [route.policy.colour for route in settings.routes] == [0, 1]
 
 
 def test_digests_name_what_a_policy_says_and_what_the_attack_measures(parsed) -> None:

@@ -45,9 +45,11 @@ class Behaviour:
 
     lies: str = ""
     """What is wrong with its answers: shape, classes, nan, infinity, swapped_ids, no_id, name,
-    datatype, short, long; or maps, which is no lie."""
+    datatype, short, long, negative, sum; by HTTP endless_shape and endless_size; or maps, which is
+    no lie."""
     says: str = ""
-    """input, datatype, side, output, classes: what of its metadata does not fit; or drips."""
+    """input, datatype, side, output, classes: what of its metadata does not fit; drips; or endless,
+    by HTTP."""
     status: int = 0
     """HTTP status, or its like in gRPC, that every request is answered with."""
     hangs: bool = False
@@ -112,7 +114,7 @@ class Served:
         output = {
             "name": "logits" if says == "output" else OUTPUT,
             "datatype": "FP32",
-            "shape": [-1, 7 if says == "classes" else 2],
+            "shape": [-1, 7 if says == "classes" else 2 if says != "endless" else float("inf")],
         }
         return {"name": NAME, "versions": ["1"], "inputs": [given], "outputs": [output]}
 
@@ -180,6 +182,10 @@ def told(
     if lies in ("nan", "infinity"):
         values = values.copy()
         values[-1, 0] = np.nan if lies == "nan" else np.inf
+    if lies == "negative":
+        values = values + np.float32([2, -2])  # the sum stays 1
+    if lies == "sum":
+        values = values * np.float32(0.9)
     if lies == "shape":
         values = values[:-1]
     if lies == "maps":
@@ -192,7 +198,7 @@ def told(
     output = {
         "name": "other" if lies == "name" else OUTPUT,
         "datatype": "FP64" if lies == "datatype" else "FP32",
-        "shape": list(values.shape),
+        "shape": [float("inf")] if lies == "endless_shape" else list(values.shape),
     }
     said = earlier_id if lies == "swapped_ids" else "" if lies == "no_id" else request_id
     return {"id": said, "outputs": [output]}, content[:-4] if lies == "short" else content
@@ -325,7 +331,9 @@ class _Handler(BaseHTTPRequestHandler):
         except Refusal as refusal:
             self._answer(refusal.status, b'{"error":"Refused, for a reason that nobody is told."}')
             return
-        said["outputs"][0]["parameters"] = {"binary_data_size": len(values)}
+        endless = self.served.behaviour.lies == "endless_size"
+        size = float("inf") if endless else len(values)
+        said["outputs"][0]["parameters"] = {"binary_data_size": size}
         head = json.dumps(said).encode()
         self._answer(200, head + values, (LENGTH, str(len(head))))
 

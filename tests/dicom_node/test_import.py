@@ -67,8 +67,10 @@ class Appliance(NodeProcess):
                 place = "outside"
                 kind = "folder"
                 carries = ["tiles"]
-                folder = {json.dumps(str(self.root.path / "university"))}
-                policy = {{ statement = "Nothing that a test has to protect." }}
+                folder = "/srv/university"
+                [routes.policy]
+                mechanism = "coloured_tiles"
+                statement = "Nothing that a test has to protect."
                 """
             )
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import pytest
 from appliance.answers import Answers
 from appliance.errors import ConfigError, DeliveryRefused, PeerUnavailable
 from appliance.settings import Route
+from dicom_node.model_servers import by_http
 from dicom_node.model_servers import endpoint as endpoints
 from dicom_node.routes.model_servers import ModelServersRoute
 from dicom_node.status import PeerBusy, PeerFailed
@@ -116,14 +118,36 @@ def test_a_server_that_does_not_fit_the_settings_is_asked_nothing(
         assert double.asked == ()
 
 
+def test_metadata_with_a_length_that_never_ends_are_no_metadata(tmp_path: Path) -> None:
+    with doubles("http", Behaviour(says="endless", service_s=0.001)) as [double]:
+        with pytest.raises(DeliveryRefused, match="does not speak the Open Inference Protocol"):
+            ask(site_route([double.url]), tmp_path)
+        assert double.asked == ()
+
+
+@pytest.mark.parametrize("reading", ["_tensors", "_reply"])
+def test_what_nobody_thought_of_is_the_fault_of_the_server_that_sent_it(
+    reading: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(*_given: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(by_http, reading, failing)
+    failed = pytest.raises(PeerFailed, match="failed over a request")
+    with doubles("http", QUICK) as [double], failed:
+        ask(site_route([double.url]), tmp_path)
+
+
 LIES = [
     "shape", "classes", "nan", "infinity", "swapped_ids", "no_id", "name", "datatype", "short",
-    "long",
+    "long", "negative", "sum",
 ]  # fmt: skip
 
 
-@both_ways
-@pytest.mark.parametrize("lies", LIES)
+@pytest.mark.parametrize(
+    ("way", "lies"),
+    [*product(sorted(WAYS), LIES), ("http", "endless_shape"), ("http", "endless_size")],
+)
 def test_a_liar_is_named_and_left_out_and_its_tiles_go_to_another(
     way: str, lies: str, tmp_path: Path
 ) -> None:

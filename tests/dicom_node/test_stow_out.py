@@ -326,6 +326,9 @@ def test_retry_after_is_a_number_or_a_date() -> None:
     assert retry_after_s("Tue, 14 Nov 2023 22:13:50 GMT", now=now) == 30.0
     assert retry_after_s("Tue, 14 Nov 2003 22:13:50 GMT", now=now) == 0.0
     assert retry_after_s("soon", now=now) == 0.0
+    assert retry_after_s(f"Mon, 01 Jan {10**19} 00:00:00 GMT", now=now) == 0.0
+    assert retry_after_s("Mon, 01 Jan 9999 00:00:00 GMT", now=now) == 86_400.0
+    assert retry_after_s("9" * 400, now=now) == 86_400.0
     assert retry_after_s("", now=now) == 0.0
 
 

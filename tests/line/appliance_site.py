@@ -23,13 +23,18 @@ LIMIT_S = 90.0
 LEASE_S = 2.0
 
 
-def wait_for(condition: Callable[[], bool], what: str, *, limit_s: float = LIMIT_S) -> None:
-    """Wait for a condition, looking often; fail with words when the limit is reached."""
+def wait_for(
+    condition: Callable[[], bool], what: str, *, limit_s: float = LIMIT_S, every_s: float = 0.03
+) -> None:
+    """Wait for a condition; fail with words when the limit is reached.
+
+    To look takes milliseconds of a core that the daemons need: look no more often than it matters.
+    """
     deadline = time.monotonic() + limit_s
     while not condition():
         if time.monotonic() > deadline:
             raise AssertionError(f"waited {limit_s:.0f} s in vain: {what}")
-        time.sleep(0.005)
+        time.sleep(every_s)
 
 
 class ApplianceSite:

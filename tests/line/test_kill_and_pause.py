@@ -96,7 +96,7 @@ def send_with_daemon_stopped(site: ApplianceSite, scan: Path, stage: Stage) -> s
     if stage not in SHARED:
         pause(site, DAEMON_OF[stage])
     assert site.send(scan) == 0
-    wait_for(lambda: bool(set(site.slides()) - before), "the slide is on the line")
+    wait_for(lambda: bool(set(site.slides()) - before), "the slide is on the line", every_s=0.005)
     (slide_id,) = set(site.slides()) - before
     if stage not in SHARED:
         wait_for(

@@ -202,7 +202,7 @@ def settings(tmp_path: Path) -> Settings:
                     "place": "outside",
                     "kind": "folder",
                     "carries": ["outside_sr"],
-                    "folder": str(tmp_path / "registry"),
+                    "folder": "/srv/registry",
                     "policy": {
                         "mechanism": "bare_report",
                         "statement": "The bare report tells the areas of artifacts.",

@@ -67,17 +67,16 @@ class Checks:
         """Whether every promised object is part of an assembled revision of a slide."""
         ledger = self._clinic.ledger
         with self._clinic.receipts() as receipts:
-            studies = set(ledger.studies.values()) & set(receipts.open_studies())
-            known = {uid for uid, _ in self._receipted()}
-        return (
-            not studies
-            and known >= set(ledger.promises())
-            and all(slide.stage is not Stage.ASSEMBLE for slide in self.slides())
+            if set(ledger.studies.values()) & set(receipts.open_studies()):
+                return False
+        known = {uid for uid, _ in self._receipted()}
+        return known >= set(ledger.promises()) and all(
+            slide.stage is not Stage.ASSEMBLE for slide in self.slides()
         )
 
     def await_line(self, limit_s: float = LIMIT_S) -> None:
         """Wait until it is so."""
-        wait_until(self.is_on_line, limit_s)
+        wait_until(self.is_on_line, limit_s, every_s=0.03)
 
     def waiting(self) -> list[str]:
         """Say in words what is not on the line yet, and why."""
