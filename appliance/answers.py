@@ -8,6 +8,7 @@ own grid, under no tile id: what infer may know.
 import json
 import math
 import os
+import re
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,17 +19,22 @@ import numpy as np
 import numpy.typing as npt
 
 from appliance.errors import RejectedError
+from appliance.settings.routes import MOST_ASKED_TILES
 
 Values = npt.NDArray[np.float32]
 
 MOST_BYTES: Final = 2**31
-"""Of the values in one folder."""
+"""Of the values about one slide."""
+MOST_PARCEL_BYTES: Final = 2**28
+"""Of the values that came back for one parcel."""
 
 _FACTS: Final = "answers.json"
 _VALUES: Final = "values.bin"
 _DTYPE: Final = np.dtype("<f4")
 _MOST_FACTS_BYTES: Final = 2**24
+_MOST_PARCEL_FACTS_BYTES: Final = 2**18
 _RANKS: Final = (2, 4)
+_TILE_ID: Final = re.compile("[0-9a-f]{32}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -75,25 +81,26 @@ def write_answers(folder: Path, answers: Answers) -> None:
 
 
 def read_answers(folder: Path) -> Answers:
-    """Read answers.
+    """Read answers; never more of them than one parcel may be answered with.
 
     Raises
     ------
     RejectedError
-        They are damaged, or hold a value that is no number.
+        They are damaged or too large, are about what is no tile, or hold a value that is no number.
     """
-    facts, values = _read(folder)
+    facts, values = _read(
+        folder, most_bytes=MOST_PARCEL_BYTES, most_facts_bytes=_MOST_PARCEL_FACTS_BYTES
+    )
     try:
-        tile_ids = tuple(str(tile_id) for tile_id in facts["tile_ids"])
         answers = Answers(
             parcel_id=str(facts["parcel_id"]),
             route=str(facts["route"]),
-            tile_ids=tile_ids,
-            values=_shaped(values, facts["shape"], len(tile_ids)),
+            tile_ids=_tile_ids(facts["tile_ids"]),
+            values=values,
         )
     except (KeyError, TypeError, ValueError) as error:
         raise _damaged() from error
-    if len(set(tile_ids)) != len(tile_ids):
+    if len(answers.tile_ids) != len(values):
         raise _damaged()
     return answers
 
@@ -121,7 +128,7 @@ def read_placed(folder: Path) -> PlacedAnswers:
     RejectedError
         They are damaged, or hold a value that is no number.
     """
-    facts, values = _read(folder)
+    facts, values = _read(folder, most_bytes=MOST_BYTES, most_facts_bytes=_MOST_FACTS_BYTES)
     try:
         rows = np.array(facts["rows_px"], np.int32)
         columns = np.array(facts["columns_px"], np.int32)
@@ -133,14 +140,14 @@ def read_placed(folder: Path) -> PlacedAnswers:
             n_tiles=int(facts["n_tiles"]),
             rows_px=rows,
             columns_px=columns,
-            values=_shaped(values, facts["shape"], len(rows)),
+            values=values,
         )
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise _damaged() from error
     sound = (
         math.isfinite(placed.um_px)
         and min(placed.um_px, placed.cell_px, placed.side_px) > 0
-        and len(rows) == len(columns) <= placed.n_tiles
+        and len(values) == len(rows) == len(columns) <= placed.n_tiles
         and bool((rows >= 0).all() and (columns >= 0).all())
     )
     if not sound:
@@ -154,15 +161,20 @@ def _write(folder: Path, facts: Mapping[str, Any], values: Values) -> None:
     (folder / _VALUES).write_bytes(np.ascontiguousarray(values, _DTYPE).tobytes())
 
 
-def _read(folder: Path) -> tuple[dict[str, Any], Values]:
+def _read(folder: Path, *, most_bytes: int, most_facts_bytes: int) -> tuple[dict[str, Any], Values]:
+    """Read facts, and of the values as many bytes as the shape among the facts allows."""
     try:
         directory = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
         try:
-            facts = json.loads(_content(directory, _FACTS, _MOST_FACTS_BYTES))
-            values = np.frombuffer(_content(directory, _VALUES, MOST_BYTES), _DTYPE)
+            facts = json.loads(_content(directory, _FACTS, most_facts_bytes))
+            shape = _shape(facts["shape"])
+            size_bytes = math.prod(shape) * _DTYPE.itemsize
+            if size_bytes > most_bytes:
+                raise _damaged()
+            values = np.frombuffer(_content(directory, _VALUES, size_bytes), _DTYPE).reshape(shape)
         finally:
             os.close(directory)
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
         raise _damaged() from error
     if not isinstance(facts, dict) or not np.isfinite(values).all():
         raise _damaged()
@@ -181,10 +193,19 @@ def _content(directory: int, name: str, most_bytes: int) -> bytes:
         return file.read(size_bytes)
 
 
-def _shaped(values: Values, shape: list[int], n_tiles: int) -> Values:
-    if len(shape) not in _RANKS or shape[0] != n_tiles or min(shape[1:]) < 1:
+def _shape(said: list[object]) -> tuple[int, ...]:
+    shape = tuple(length for length in said if type(length) is int)
+    if len(shape) != len(said) or len(shape) not in _RANKS or shape[0] < 0 or min(shape[1:]) < 1:
         raise ValueError("not the shape of answers")
-    return values.reshape(shape)
+    return shape
+
+
+def _tile_ids(said: list[object]) -> tuple[str, ...]:
+    """Take the ids of tiles, each once: letters and digits that every database can hold."""
+    ids = tuple(one for one in said if isinstance(one, str) and _TILE_ID.fullmatch(one))
+    if not len(set(ids)) == len(ids) == len(said) <= MOST_ASKED_TILES:
+        raise ValueError("not the ids of tiles")
+    return ids
 
 
 def _damaged() -> RejectedError:

@@ -175,8 +175,8 @@ class PermissionEnded(DeliveryRefused):
 
     code = "permission-ended"
     next_step = (
-        "Retry the slide or the delivery: release signs anew what the policy lets leave now. Tiles "
-        "for recipients outside are mixed anew by themselves when the next slide is released."
+        "Retry the slide or the delivery: release signs anew what may leave now. Tiles need "
+        "nothing: release makes their parcels anew by itself."
     )
 
 

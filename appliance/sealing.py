@@ -142,12 +142,13 @@ class CellCipher:
         IdentityDoubt
             Altered, moved from another row, or written with another key.
         """
-        nonce, content = cell[:_NONCE_BYTES], cell[_NONCE_BYTES:]
         keys = {_cell_key_id(key): key for key in (self.key, *self.earlier)}
         name = key_id or self.key_id
         try:
+            nonce, content = cell[:_NONCE_BYTES], cell[_NONCE_BYTES:]
             return AESGCM(keys[name]).decrypt(nonce, content, _place(table, row, column, name))
-        except (KeyError, InvalidTag, ValueError) as error:
+        # TypeError: SQLite keeps any type in any column.
+        except (KeyError, InvalidTag, ValueError, TypeError) as error:
             raise IdentityDoubt(
                 f"A row of the vault (table {table}) was altered, moved or written with another "
                 "key."

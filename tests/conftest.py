@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import socketserver
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +12,10 @@ from hypothesis import settings
 # Small matrix products on many threads spin: twice the time, of all cores. Said before numpy is
 # imported, and handed on to every process that a test starts.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+# Every peer and every control socket that a test ends looks this often whether it is to end; half
+# a second otherwise, some hundred times.
+socketserver.BaseServer.serve_forever.__defaults__ = (0.1,)
 
 settings.register_profile("coverslip", deadline=None)  # a busy machine is no fault of ours
 settings.load_profile("coverslip")

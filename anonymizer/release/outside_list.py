@@ -49,13 +49,11 @@ class Item:
     """A content item that may leave, where it stands in the tree."""
 
     concept: Code
-    at_most: int = 1
-    """How many there may be beside each other."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Container(Item):
-    """CONTAINER, and what may be in it."""
+    """CONTAINER, and what may be in it: each once, in this order."""
 
     items: tuple[Item, ...]
 
@@ -64,7 +62,7 @@ class Container(Item):
 class Coded(Item):
     """CODE, and its possible values."""
 
-    values: frozenset[Code]
+    values: tuple[Code, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,39 +89,41 @@ KINDS: Final[Mapping[type[Item], str]] = {
 """Value Type of each (PS3.3 C.17.3.2.1)."""
 
 _AREA: Final = Number(concept=("42798000", "SCT"), unit=("mm2", "UCUM"), most=10_000.0)
-_ARTIFACTS: Final = frozenset(
-    {
-        ("87612001", "SCT"),
-        *((name, PRIVATE_SCHEME) for name in ("fold", "dark-spot", "pen", "bubble")),
-        ("out-of-focus", PRIVATE_SCHEME),
-    }
+KINDS_OF_ARTIFACT: Final = (
+    *((name, PRIVATE_SCHEME) for name in ("fold", "dark-spot", "pen", "bubble", "out-of-focus")),
+    ("87612001", "SCT"),
 )
+"""In the order in which they leave."""
+
+ARTIFACT: Final = Container(
+    concept=("47973001", "SCT"),
+    items=(
+        Coded(concept=("kind-of-artifact", PRIVATE_SCHEME), values=KINDS_OF_ARTIFACT),
+        _AREA,
+        Number(concept=("share-of-tissue", PRIVATE_SCHEME), unit=("%", "UCUM"), most=100.0),
+    ),
+)
+"""Of each kind one at most."""
+
+MODEL: Final = Container(
+    concept=("111001", "DCM"),
+    items=(
+        Text(concept=("111001", "DCM"), form=re.compile(r"[a-z][a-z0-9-]{0,31}")),
+        Text(concept=("111003", "DCM"), form=re.compile(r"[0-9]{1,4}(\.[0-9]{1,4}){0,3}")),
+    ),
+)
+"""One that the settings pin, each once; of any other nothing leaves."""
 
 REPORT: Final = Container(
     concept=("126000", "DCM"),
     items=(
         Coded(
             concept=("111050", "DCM"),
-            values=frozenset((value, "DCM") for value in ("111235", "111236", "111237")),
+            values=tuple((value, "DCM") for value in ("111235", "111236", "111237")),
         ),
         _AREA,
-        Container(
-            concept=("47973001", "SCT"),
-            at_most=len(_ARTIFACTS),
-            items=(
-                Coded(concept=("kind-of-artifact", PRIVATE_SCHEME), values=_ARTIFACTS),
-                _AREA,
-                Number(concept=("share-of-tissue", PRIVATE_SCHEME), unit=("%", "UCUM"), most=100.0),
-            ),
-        ),
-        Container(
-            concept=("111001", "DCM"),
-            at_most=16,
-            items=(
-                Text(concept=("111001", "DCM"), form=re.compile(r"[a-z][a-z0-9-]{0,31}")),
-                Text(concept=("111003", "DCM"), form=re.compile(r"[0-9]{1,4}(\.[0-9]{1,4}){0,3}")),
-            ),
-        ),
+        ARTIFACT,
+        MODEL,
     ),
 )
 """The whole tree."""

@@ -6,7 +6,6 @@ a new data set; one item that is not on the list, and the slide is set aside.
 """
 
 import math
-from collections import Counter
 from typing import Final
 
 from pydicom import Dataset
@@ -14,6 +13,7 @@ from pydicom.sequence import Sequence
 
 from anonymizer.pseudonyms import Pseudonyms, text_of
 from anonymizer.release.outside_list import (
+    ARTIFACT,
     CHECKED_SEQUENCES,
     CONCEPTS,
     CONSTANT_DATE,
@@ -21,6 +21,8 @@ from anonymizer.release.outside_list import (
     EMPTY_SEQUENCES,
     ENVELOPE,
     KINDS,
+    KINDS_OF_ARTIFACT,
+    MODEL,
     PRIVATE_SCHEME,
     PRIVATE_SCHEME_UID,
     REPLACED_SEQUENCES,
@@ -37,6 +39,9 @@ from appliance.errors import DeliveryRefused
 _SIGNIFICANT: Final = 3
 """Digits of a number: an area in six would be a fingerprint of the slide."""
 
+Models = tuple[tuple[str, str], ...]
+"""Names and versions, in the order in which they may leave."""
+
 _UIDS: Final = ("SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
 _NAMED: Final = frozenset({"RelationshipType", "ValueType", "ConceptNameCodeSequence"})
 _VALUES: Final = {
@@ -48,7 +53,9 @@ _VALUES: Final = {
 """What an item may hold beside its name."""
 
 
-def outside_report(report: Dataset, *, patient: str, recipient: Pseudonyms) -> Dataset:
+def outside_report(
+    report: Dataset, *, patient: str, recipient: Pseudonyms, models: Models
+) -> Dataset:
     """Check the bare report and write it anew for one recipient.
 
     Parameters
@@ -59,6 +66,8 @@ def outside_report(report: Dataset, *, patient: str, recipient: Pseudonyms) -> D
         Pseudonym of the patient inside the appliance.
     recipient
         Pseudonyms of the recipient (`Pseudonyms.for_recipient`).
+    models
+        Names and versions that may be told (`pinned_models`); of any other model nothing leaves.
 
     Returns
     -------
@@ -94,7 +103,7 @@ def outside_report(report: Dataset, *, patient: str, recipient: Pseudonyms) -> D
     for keyword in EMPTY_SEQUENCES:
         setattr(fresh, keyword, Sequence())
     fresh.CodingSchemeIdentificationSequence = Sequence([_scheme()])
-    fresh.update(_copied(report, REPORT))
+    fresh.update(_copied(report, REPORT, models))
     return fresh
 
 
@@ -126,7 +135,7 @@ def _scheme() -> Dataset:
     return item
 
 
-def _copied(item: Dataset, listed: Item) -> Dataset:
+def _copied(item: Dataset, listed: Item, models: Models) -> Dataset:
     """Copy the value of one content item, and all below it, as the list has it."""
     if _named(item) != (KINDS[type(listed)], listed.concept):
         raise _refused("a content item that is not on the list")
@@ -136,7 +145,7 @@ def _copied(item: Dataset, listed: Item) -> Dataset:
     match listed:
         case Container():
             copied.ContinuityOfContent = "SEPARATE"
-            copied.ContentSequence = Sequence(_children(item, listed))
+            copied.ContentSequence = Sequence(_children(item, listed, models))
         case Coded():
             value = _concept(item, "ConceptCodeSequence")
             if value not in listed.values:
@@ -149,26 +158,44 @@ def _copied(item: Dataset, listed: Item) -> Dataset:
     return copied
 
 
-def _children(item: Dataset, listed: Container) -> list[Dataset]:
+def _children(item: Dataset, listed: Container, models: Models) -> list[Dataset]:
+    """Copy what is in a container: each once, in the order of the list, which can tell nothing."""
     if text_of(item, "ContinuityOfContent") != "SEPARATE":
         raise _refused("a container that is no list")
     allowed = {(KINDS[type(one)], one.concept): one for one in listed.items}
-    seen: Counter[Code] = Counter()
-    children = []
+    children: dict[tuple[int, int], Dataset] = {}
     for child in item.get("ContentSequence") or []:
         kind, concept = _named(child)
         one = allowed.get((kind, concept))
-        if one is None or seen[concept] >= one.at_most:
+        if one is None:
             raise _refused("a content item that is not on the list")
         if {element.keyword for element in child} - _NAMED - _VALUES[kind]:
             raise _refused("a content item with more in it than its value")
         if text_of(child, "RelationshipType") != "CONTAINS":
             raise _refused("a content item that is not simply contained")
-        seen[concept] += 1
-        copied = _copied(child, one)
+        copied = _copied(child, one, models)
         copied.RelationshipType = "CONTAINS"
-        children.append(copied)
-    return children
+        rank = _rank(copied, one, models)
+        if rank is None:
+            continue
+        place = listed.items.index(one), rank
+        if place in children:
+            raise _refused("a content item that stands there twice")
+        children[place] = copied
+    return [children[place] for place in sorted(children)]
+
+
+def _rank(copied: Dataset, listed: Item, models: Models) -> int | None:
+    """Give the place among its like; None for a model that may not be told."""
+    if listed not in (ARTIFACT, MODEL):
+        return 0
+    values = list(copied.ContentSequence)
+    if len(values) != len(ARTIFACT.items if listed is ARTIFACT else MODEL.items):
+        raise _refused("an artifact or a model that is not whole")
+    if listed is MODEL:
+        named = text_of(values[0], "TextValue"), text_of(values[1], "TextValue")
+        return models.index(named) if named in models else None
+    return KINDS_OF_ARTIFACT.index(_concept(values[0], "ConceptCodeSequence"))
 
 
 def _named(item: Dataset) -> tuple[str, Code]:

@@ -1,6 +1,7 @@
 """A route of every tile to the hospital's own model servers: asked at once, nothing waits."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from anonymizer.release.limits import waiting
 from anonymizer.release.opened import OpenedSlide, ReleaseKeys
@@ -20,8 +21,9 @@ from appliance.stores.journal import Journal
 from appliance.stores.vault import Vault
 from appliance.stores.vault_asked import AskedTile, Asking
 
-TILES_A_PARCEL = 256
-"""A parcel is built in memory: these are some tens of megabytes."""
+_TILES_A_PARCEL = 256
+_PIXEL_BYTES_A_PARCEL = 2**25
+"""Parcels are built in memory, and so are their answers: a map of a class is a third larger."""
 
 
 class SiteRoute:
@@ -80,11 +82,14 @@ class SiteRoute:
                 raise PolicyRefused("No field of this slide holds enough clean tissue.")
             if not self._vault.grant(slide.container, self._route.recipient, "every_tile"):
                 raise PolicyRefused("This recipient was given something else of this container.")
-            if not self._ask(slide, tiles, sampler, now):
+            asked = self._ask(slide, tiles, sampler, now)
+            if asked is None:
                 return f"Route {self._route.name}: asked before, under other terms.", ()
+            size = asked.tiles_a_parcel or self._tiles_a_parcel
+            divided = tuple(tiles[at : at + size] for at in range(0, len(tiles), size))
             parcels = tuple(
                 outboxes.post((product,), parcel=parcel, route=self._route, now=now)
-                for parcel, product in self._parcels(slide, tiles, reader, sampler, journal)
+                for parcel, product in self._parcels(slide, divided, reader, sampler, journal)
             )
         words = f"{len(tiles)} tiles in {len(parcels)} parcels; answers are waited for."
         words += waiting(parcels)
@@ -97,8 +102,12 @@ class SiteRoute:
 
     def _ask(
         self, slide: OpenedSlide, tiles: tuple[GridTile, ...], sampler: Sampler, now: float
-    ) -> bool:
-        """Write down what is asked; False when other things were asked about the same images."""
+    ) -> Asking | None:
+        """Write down what is asked; None when other things were asked about the same images.
+
+        Asked before, tiles stay divided as they were then: by other limits their parcels would
+        have other names, and all of them would leave again.
+        """
         asking = Asking(
             slide_id=slide.slide_id,
             route=self._route.name,
@@ -107,27 +116,36 @@ class SiteRoute:
             cell_px=self._policy.tile_px,
             side_px=self._policy.tile_px,
             n_tiles=len(tiles),
+            tiles_a_parcel=self._tiles_a_parcel,
         )
         asked = [
             AskedTile(tile_id=tile.tile_id, row_px=tile.row_px, column_px=tile.column_px, turn=0)
             for tile in tiles
         ]
-        new = self._vault.asked.ask(asking, asked, now=now)
-        return new or self._vault.asked.asked(slide.slide_id, self._route.name) == asking
+        if self._vault.asked.ask(asking, asked, now=now):
+            return asking
+        kept = self._vault.asked.asked(slide.slide_id, self._route.name)
+        same = kept is not None and replace(kept, tiles_a_parcel=asking.tiles_a_parcel) == asking
+        return kept if same else None
+
+    @property
+    def _tiles_a_parcel(self) -> int:
+        """As many as memory and the limits of a day allow."""
+        by_memory = max(1, _PIXEL_BYTES_A_PARCEL // (3 * self._policy.tile_px**2))
+        a_day = self._route.limits.tiles_per_day or _TILES_A_PARCEL
+        return min(_TILES_A_PARCEL, by_memory, a_day)
 
     def _parcels(
         self,
         slide: OpenedSlide,
-        tiles: tuple[GridTile, ...],
+        divided: tuple[tuple[GridTile, ...], ...],
         reader: SlideReader,
         sampler: Sampler,
         journal: Journal,
     ) -> Iterator[tuple[Parcel, Product]]:
         """Make the parcels that the journal does not know, of neighbouring tiles each."""
         stain = stain_of(reader.header)
-        size = min(TILES_A_PARCEL, self._route.limits.tiles_per_day or TILES_A_PARCEL)
-        for first in range(0, len(tiles), size):
-            some = tiles[first : first + size]
+        for some in divided:
             ids = [tile.tile_id for tile in some]
             name = batch_id(self._keys.sampling_key, route=self._route.name, tile_ids=ids)
             if journal.parcels.known(name):

@@ -25,6 +25,7 @@ from anonymizer.release.limits import waiting
 from anonymizer.release.opened import OpenedSlide, ReleaseKeys, open_identity, open_slide_of
 from anonymizer.release.outside_sr import outside_report
 from anonymizer.release.parcels import Outboxes, Product
+from anonymizer.release.pinned_models import pinned_models
 from anonymizer.release.restore import restore, to_file
 from anonymizer.release.site_route import SiteRoute
 from anonymizer.release.tile_batches import TileBatches
@@ -98,6 +99,8 @@ class Release:
         self._keys = keys
         self._journal = journal
         self._clock = clock
+        tells_models = any("outside_sr" in route.carries for route in self._routes)
+        self._models = pinned_models(settings.inference.models) if tells_models else ()
         self._outboxes = Outboxes(root=root, vault=vault, sign_key=keys.sign_key)
 
     def __call__(self, work: Work) -> Outcome:
@@ -261,7 +264,9 @@ class Release:
             raise PolicyRefused("This recipient was given tiles of this container, so no report.")
         report = read_product(slide.report / "outside_sr.dcm", "outside_sr")
         recipient = self._keys.pseudonyms.for_recipient(route.recipient)
-        checked = outside_report(report, patient=slide.patient, recipient=recipient)
+        checked = outside_report(
+            report, patient=slide.patient, recipient=recipient, models=self._models
+        )
         content = to_file(checked)
         digest = hashlib.sha256(content).hexdigest()
         # A folder of a recipient collects many: each has a name of its own, which tells nothing.

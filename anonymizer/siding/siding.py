@@ -31,11 +31,13 @@ from appliance.storage import (
 )
 from appliance.stores.journal import Journal
 from appliance.stores.vault import Vault
-from appliance.stores.vault_asked import Awaited, Kept
+from appliance.stores.vault_asked import Asking, Awaited, Kept
 from appliance.worker import SWEEP_EVERY_S
 
 log = logging.getLogger(__name__)
 
+_MOST_EARLY_JOININGS: Final = 3
+"""Each makes a report; servers that answer tile by tile would make as many as there are tiles."""
 _ZONE: Final = "placed"
 _DONE: Final = (Stage.DELIVER, State.DONE)
 
@@ -72,6 +74,7 @@ class Siding:
         self._journal = journal
         self._clock = clock
         self._swept_at = float("-inf")
+        self._doubted: set[Asking] = set()
 
     @property
     def words(self) -> str:
@@ -87,7 +90,7 @@ class Siding:
         Raises
         ------
         TransientError
-            The vault was altered, or the disk is full; nothing was lost.
+            What the vault says of askings was altered, or the disk is full; nothing was lost.
         """
         if not self._routes:
             return False
@@ -142,7 +145,8 @@ class Siding:
         if kept.n_refused:
             self._refuse(
                 f"Route {route}: what model servers said of {kept.n_refused} tiles was not "
-                "believed: they were not asked, or said other things before."
+                "believed: they were not asked, or said other things before, or said more than "
+                "can be joined."
             )
 
     def _refuse(self, words: str) -> None:
@@ -187,10 +191,13 @@ class Siding:
         self._end_begun()
 
     def _placed(self, one: Awaited) -> PlacedAnswers | None:
-        """Place the answers of a route; None when they were given up."""
+        """Place the answers of a route; None when they were given up, or wait for a whole vault."""
         try:
             tiles = self._vault.asked.tiles(one.asking)
             return place(one, tiles, self._vault.asked.answers(one.asking))
+        except IdentityDoubt as error:
+            self._doubt(one, error)
+            return None
         except RejectedError as error:
             self._give_up(one, f"Answers of model servers are not joined. {error}")
             return None
@@ -204,10 +211,17 @@ class Siding:
         publish(part)
 
     def _is_due(self, one: Awaited) -> bool:
-        """Whether all tiles were answered, or the first answer has waited long enough."""
+        """Whether all tiles were answered, or the first answer has waited long enough.
+
+        What was doubted waits for the next start: a vault is restored while nobody holds it.
+        """
         route = self._routes.get(one.asking.route)
+        if one.asking in self._doubted:
+            return False
         if one.n_answered >= one.asking.n_tiles or route is None or route.model is None:
             return True
+        if one.n_joined >= _MOST_EARLY_JOININGS:
+            return False
         waits_since = one.first_answer_at or 0.0
         return self._clock() >= waits_since + route.model.report_after_s
 
@@ -225,6 +239,13 @@ class Siding:
         self._vault.asked.abandon(one.asking)
         log.warning("%s", words)
         self._journal.note(SIDING, "answers-dropped", words, slide_id=one.asking.slide_id)
+
+    def _doubt(self, one: Awaited, error: IdentityDoubt) -> None:
+        """Keep answers whose rows of the vault were altered, and say so once."""
+        self._doubted.add(one.asking)
+        words = f"Answers on route {one.asking.route} are kept and not joined. {error}"
+        log.warning("%s", words)
+        self._journal.note(SIDING, "answers-doubted", words, slide_id=one.asking.slide_id)
 
     def _sweep(self) -> None:
         if time.monotonic() - self._swept_at < SWEEP_EVERY_S:

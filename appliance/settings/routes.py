@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 from appliance.line import REPORTS
 from appliance.settings.network import is_loopback
 from appliance.settings.peers import Confirmation, ObjectStore, Peer, RemoteModel, Server, Web
-from appliance.settings.policy import ColouredTiles, Limits, Policy, TruePatient
+from appliance.settings.policy import ColouredTiles, EveryTile, Limits, Policy, TruePatient
 from appliance.settings.sections import Name, Network, Section
 
 Kind = Literal["dimse", "stow", "folder", "object_store", "model_servers"]
@@ -21,6 +21,10 @@ _BARE: Final = frozenset({"outside_sr"})
 _MOST_DICOM_TILES: Final = 512
 """In one parcel: each is a file, and deliver holds all of them open."""
 _HALVES: Final = 2
+MOST_ASKED_TILES: Final = 1024
+"""In one parcel for model servers."""
+_MOST_PIXEL_BYTES: Final = 256_000_000
+"""Of the tiles in one request to a model server, and in one parcel for it: both are in memory."""
 _MECHANISMS: Final = {
     ("outside", _TILES): "coloured_tiles",
     ("outside", _BARE): "bare_report",
@@ -166,6 +170,25 @@ class Route(Section):
             raise ValueError("tiles_per_day is below tiles_per_shard: no batch could leave")
         if self.kind in ("dimse", "stow") and needed > _MOST_DICOM_TILES:
             raise ValueError(f"tiles_per_shard may be at most {_MOST_DICOM_TILES} in DICOM")
+        return self
+
+    @model_validator(mode="after")
+    def _fits_into_memory(self) -> Self:
+        if isinstance(self.policy, ColouredTiles):
+            side_px, shard = self.policy.crop_px, self.policy.tiles_per_shard
+        elif isinstance(self.policy, EveryTile):
+            side_px, shard = self.policy.tile_px, 1  # release divides them by their size
+        else:
+            return self
+        if self.model is None:
+            return self
+        most = _MOST_PIXEL_BYTES // (3 * side_px**2)
+        if self.model.batch > most:
+            raise ValueError(f"model.batch may be at most {most} with tiles so large (256 MB)")
+        if shard > min(most, MOST_ASKED_TILES):
+            raise ValueError(
+                f"tiles_per_shard may be at most {min(most, MOST_ASKED_TILES)} for model servers"
+            )
         return self
 
     def _is_inside(self, host: str) -> bool:

@@ -78,7 +78,8 @@ class TileResult:
     threshold: float
     """Probability from which a tile counts."""
     area_mm2: float
-    """Tissue in tiles at or above the threshold; of a sample, what it lets expect of all tissue."""
+    """Tissue in tiles at or above the threshold; of a sample, what it lets expect of all clean
+    tissue: what lies below artifacts is judged by nobody."""
     share_of_tissue: float
     """Part of the tissue that was judged, 0 to 1."""
     highest: float
@@ -164,6 +165,12 @@ class Findings:
     """How unlike the training data the slide looks, 1 at the limit; None when not measured."""
     rules: Mapping[str, Any] = field(default_factory=dict)
     """The settings `[verdict]` that the verdict followed: a report states these limits."""
+
+    @property
+    def clean_tissue_mm2(self) -> float:
+        """Tissue that no artifact covers: estimates from a sample of tiles rest on it."""
+        covered = sum(area.share_of_tissue for area in self.artifacts)
+        return self.tissue_area_mm2 * max(0.0, 1 - covered)
 
     def artifact(self, kind: SlideClass) -> ArtifactArea:
         """Give the area of one artifact; zero when it was not found."""

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Engine, ExceptionContext, MetaData, create_en
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import OperationalError
 
-from appliance.errors import ApplianceError, ConfigError, StorageFull, TransientError
+from appliance.errors import ApplianceError, ConfigError, IdentityDoubt, StorageFull, TransientError
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 BUSY_TIMEOUT_MS = 10_000
@@ -107,6 +107,8 @@ def _translating(store: str) -> Callable[[ExceptionContext], ApplianceError | No
             return None
         if "full" in str(context.original_exception):
             return StorageFull("The disk of the appliance is full.")
+        if "decode" in str(context.original_exception):  # bytes where a text has to be
+            return IdentityDoubt(f"A row of the {store} database was altered.")
         return TransientError(f"The {store} database does not answer.")
 
     return translate

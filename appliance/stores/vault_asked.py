@@ -6,6 +6,7 @@ answers about earlier images are never laid over later ones.
 """
 
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Final
@@ -22,11 +23,13 @@ from sqlalchemy import (
     update,
 )
 
+from appliance.answers import MOST_BYTES
 from appliance.stores.vault_cells import ANSWER, PLACE, TERMS
 from appliance.stores.vault_rows import Rows
 from appliance.stores.vault_schema import answered_tiles, asked_tiles, askings
 
 _IDS_A_QUERY: Final = 500
+_VALUE_BYTES: Final = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +47,9 @@ class Asking:
     side_px: int
     """Side of a tile."""
     n_tiles: int
+    tiles_a_parcel: int | None = None
+    """How the tiles were divided; the same again names the same parcels, whatever limits say now.
+    None where the pool divides them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +71,8 @@ class Awaited:
     n_answered: int
     n_placed: int
     """How many of them were joined to the slide."""
+    n_joined: int
+    """How often some were."""
     first_answer_at: float | None
     """Seconds since the epoch: the oldest answer that was not joined yet."""
     shape: tuple[int, ...]
@@ -109,8 +117,9 @@ class AskedTiles(Rows):
                 slide_id=asking.slide_id,
                 route=asking.route,
             )
-            counts = {"asked_at": now, "n_answered": 0, "n_placed": 0, "closed": False}
-            connection.execute(insert(askings).values(**terms, **counts))
+            counts = dict.fromkeys(("n_answered", "n_placed", "n_joined"), 0)
+            begun = insert(askings).values(**terms, **counts, asked_at=now, closed=False)
+            connection.execute(begun)
             if tiles:
                 rows = [self._asked_row(asking, tile) for tile in tiles]
                 connection.execute(insert(asked_tiles), rows)
@@ -129,8 +138,8 @@ class AskedTiles(Rows):
         """Keep answers of a route in one commit; the same ones twice change nothing.
 
         What is said of a tile first stands. An answer is refused when this route was never asked
-        about its tile or nobody waits for it any more, when it says other than before, or when it
-        is of another shape than the answers before it.
+        about its tile or nobody waits for it any more, when it says other than before, when it is
+        of another shape than the answers before it, or when so large ones can never be joined.
 
         Parameters
         ----------
@@ -210,8 +219,15 @@ class AskedTiles(Rows):
     def joined(self, asking: Asking, *, n_placed: int) -> None:
         """Write down that so many answers were joined; when all were, forget tiles and answers."""
         everything = n_placed >= asking.n_tiles
-        values = {"folder": None, "n_placed": n_placed, "first_answer_at": None}
-        self._change(asking, forget=everything, **values, closed=everything)
+        self._change(
+            asking,
+            forget=everything,
+            folder=None,
+            n_placed=n_placed,
+            n_joined=askings.c.n_joined + 1,
+            first_answer_at=None,
+            closed=everything,
+        )
 
     def abandon(self, asking: Asking) -> None:
         """Wait for no more answers about a slide, and forget those that came."""
@@ -237,6 +253,7 @@ class AskedTiles(Rows):
                 asking=_asking(TERMS.open(self._cipher, row)),
                 n_answered=row.n_answered,
                 n_placed=row.n_placed,
+                n_joined=row.n_joined,
                 first_answer_at=row.first_answer_at,
                 shape=tuple(json.loads(row.shape or "[]")),
                 folder=row.folder,
@@ -267,6 +284,8 @@ class AskedTiles(Rows):
         row = connection.execute(select(askings).where(place)).first()
         words = json.dumps(shape)
         if row is None or row.closed or row.shape not in {None, words}:
+            return False
+        if not _can_be_joined(_asking(TERMS.open(self._cipher, row)), shape):
             return False
         connection.execute(
             update(askings)
@@ -323,6 +342,13 @@ def _slides_of(
         chosen = and_(asked_tiles.c.route == route, asked_tiles.c.tile_id.in_(ids))
         for row in connection.execute(select(*columns).where(chosen)):
             yield (row.tile_id, row.slide_id)
+
+
+def _can_be_joined(asking: Asking, shape: tuple[int, ...]) -> bool:
+    """Whether answers of a shape are no finer than their tiles, and all of them can be kept."""
+    finest = max(shape[:-1], default=0)
+    size_bytes = asking.n_tiles * math.prod(shape) * _VALUE_BYTES
+    return finest <= asking.side_px and size_bytes <= MOST_BYTES
 
 
 def _few(tile_ids: Sequence[str]) -> Iterator[Sequence[str]]:

@@ -118,6 +118,7 @@ askings = Table(
     Column("asked_at", Float, nullable=False),
     Column("n_answered", Integer, nullable=False),
     Column("n_placed", Integer, nullable=False),
+    Column("n_joined", Integer, nullable=False, server_default="0"),
     Column("first_answer_at", Float),
     Column("shape", String(64)),
     Column("folder", String(128)),

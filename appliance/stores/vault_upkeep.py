@@ -202,7 +202,7 @@ def check(
                     rows[cells.table.name] += 1
                     closed[cells.table.name] += not _opens(cells, row, cipher, opens)
             complete = all(_is_complete(connection, table, cipher) for table in TALLIED)
-        except DatabaseError:
+        except (DatabaseError, IdentityDoubt):
             sound = complete = False
     return Check(rows=dict(rows), closed=dict(closed), sound=sound, complete=complete)
 

@@ -4,13 +4,22 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from appliance.errors import ConfigError, ModelError
+from appliance.model_folder import BUNDLED, DIGEST_PREFIX, PREFIX, folder_of
 from appliance.settings import Inference
 from appliance.settings import Model as PinnedModel
 from inference.model.manifest import ARTIFACT, TILES, TISSUE, Model, load_model
 
-BUNDLED = Path(__file__).parents[1] / "models"
-PREFIX = "bundled:"
-DIGEST_PREFIX = "sha256:"
+__all__ = [
+    "BUNDLED",
+    "DIGEST_PREFIX",
+    "PREFIX",
+    "Models",
+    "bundled",
+    "bundled_models",
+    "configured_models",
+    "folder_of",
+    "pinned",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,12 +40,6 @@ class Models:
 def bundled_models() -> list[Path]:
     """Give the folders of the models that come with the appliance."""
     return sorted(path.parent for path in BUNDLED.glob("*/model.onnx"))
-
-
-def folder_of(configured: Path) -> Path:
-    """Give the folder that `inference.models.folder` means."""
-    name = str(configured)
-    return BUNDLED / name.removeprefix(PREFIX) if name.startswith(PREFIX) else configured
 
 
 def pinned(model: PinnedModel) -> Model:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from appliance.errors import ModelError
+from appliance.model_folder import MODEL_FILES, digest_of_files
 from inference.model.document import (
     ARTIFACT,
     TILES,
@@ -35,7 +36,6 @@ __all__ = [
 ]
 
 _MANIFEST = "model.toml"
-_FILES = ("model.onnx", _MANIFEST)
 _DIGEST_TEXT = 16
 """How many hex digits of a digest a sentence shows."""
 
@@ -93,8 +93,8 @@ def digest_of(folder: Path) -> str:
     ModelError
         One of the two files cannot be read.
     """
-    onnx, manifest = _read(folder, *_FILES)
-    return _digest(onnx, manifest)
+    onnx, manifest = _read(folder, *MODEL_FILES)
+    return digest_of_files(onnx, manifest)
 
 
 def load_model(folder: Path, *, digest: str | None = None) -> Model:
@@ -113,9 +113,9 @@ def load_model(folder: Path, *, digest: str | None = None) -> Model:
         A file is missing, the digest differs, the manifest is incomplete or wrong, or the ONNX
         file needs external data or custom operators.
     """
-    onnx, manifest = _read(folder, *_FILES)
+    onnx, manifest = _read(folder, *MODEL_FILES)
     if digest is not None:
-        _check_digest(folder, _digest(onnx, manifest), digest)
+        _check_digest(folder, digest_of_files(onnx, manifest), digest)
     return model_of(folder, onnx, manifest)
 
 
@@ -143,7 +143,9 @@ def load_manifest(folder: Path, *, digest: str) -> Model:
 def model_of(folder: Path, onnx: bytes, manifest: bytes) -> Model:
     """Check the content of the two files of a folder; raises ModelError as `load_model` does."""
     check_onnx(onnx)
-    return _model(folder, _parsed(folder, manifest), onnx=onnx, digest=_digest(onnx, manifest))
+    return _model(
+        folder, _parsed(folder, manifest), onnx=onnx, digest=digest_of_files(onnx, manifest)
+    )
 
 
 def _read(folder: Path, *names: str) -> tuple[bytes, ...]:
@@ -167,11 +169,6 @@ def _parsed(folder: Path, manifest: bytes) -> Manifest:
     except ValueError as error:
         raise ModelError(f"model.toml of the model in {folder.name} is not valid TOML.") from error
     return read_manifest(raw, where=folder.name)
-
-
-def _digest(onnx: bytes, manifest: bytes) -> str:
-    parts = hashlib.sha256(onnx).digest() + hashlib.sha256(manifest).digest()
-    return hashlib.sha256(parts).hexdigest()
 
 
 def _model(folder: Path, says: Manifest, *, onnx: bytes, digest: str) -> Model:

@@ -212,7 +212,7 @@ def _result(
     low, high = interval(share, tissue) if remote.is_sample else (None, None)
     whole_mm2 = findings.tissue_area_mm2
     seen_mm2 = float(tissue.sum()) / UM2_PER_MM2
-    area_mm2 = share * (whole_mm2 if remote.is_sample else seen_mm2)
+    area_mm2 = share * (findings.clean_tissue_mm2 if remote.is_sample else seen_mm2)
     return TileResult(
         model=remote.model.name,
         name=kind.name,

@@ -70,8 +70,9 @@ def remote_words(result: TileResult, findings: Findings) -> str:
         return f"{ran} It saw {seen}."
     between = f"{100 * remote.low:.1f} to {100 * remote.high:.1f} %"
     return (
-        f"{ran} Area and share are estimates from a sample: {seen}. The share lies between "
-        f"{between} with 95 % confidence, as far as the chance in sampling goes."
+        f"{ran} Area and share are estimates from a sample: {seen}. They are of clean tissue, "
+        f"without what artifacts cover. The share lies between {between} with 95 % confidence, as "
+        "far as the chance in sampling goes."
     )
 
 

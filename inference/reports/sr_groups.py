@@ -94,7 +94,7 @@ class Groups:
             algorithm_id=algorithm(model, f"threshold={result.threshold:g}"),
             source_images=[self._seen(model)],
             measurements=[
-                *measured(result, self.findings.tissue_area_mm2),
+                *measured(result, self.findings.clean_tissue_mm2),
                 sr.Measurement(
                     codes.PROBABILITY,
                     round(result.highest, 4),
@@ -184,7 +184,7 @@ def _comment(group: WholeSlide, sentence: str) -> None:
     )
 
 
-def measured(result: TileResult, tissue_mm2: float) -> list[sr.Measurement]:
+def measured(result: TileResult, clean_mm2: float) -> list[sr.Measurement]:
     """Give area and share of a tile classifier's class, and what part of the tissue was seen.
 
     Estimates are marked as such (PS3.16 TID 300, Derivation) with their interval as measurement
@@ -194,8 +194,8 @@ def measured(result: TileResult, tissue_mm2: float) -> list[sr.Measurement]:
     ----------
     result
         Of one class.
-    tissue_mm2
-        All tissue of the slide: an estimate of area is that of the share times this.
+    clean_mm2
+        Clean tissue of the slide: an estimate of area is that of the share times this.
     """
     remote = result.remote
     if remote is None:
@@ -206,7 +206,7 @@ def measured(result: TileResult, tissue_mm2: float) -> list[sr.Measurement]:
     low, share, high = remote.low, result.share_of_tissue, remote.high
     around = (share - low, high - share)
     return [
-        _estimate(codes.AREA, result.area_mm2, codes.SQUARE_MILLIMETRE, around, scale=tissue_mm2),
+        _estimate(codes.AREA, result.area_mm2, codes.SQUARE_MILLIMETRE, around, scale=clean_mm2),
         _estimate(codes.SHARE_OF_TISSUE, 100 * share, codes.PERCENT, around, scale=100),
         seen,
     ]

@@ -1,6 +1,8 @@
 """The report for outside: one item that is not on the list, and it does not leave."""
 
 import copy
+import tomllib
+from dataclasses import replace
 from io import BytesIO
 
 import pytest
@@ -9,9 +11,12 @@ from pydicom import Dataset, dcmread
 from anonymizer.pseudonyms import Pseudonyms
 from anonymizer.release.belonging import walk
 from anonymizer.release.outside_sr import outside_report
+from anonymizer.release.pinned_models import pinned_models
 from anonymizer.release.restore import to_file
-from appliance.errors import DeliveryRefused
+from appliance.errors import ConfigError, DeliveryRefused
 from appliance.line import Verdict
+from appliance.model_folder import BUNDLED, MODEL_FILES, digest_of_files
+from appliance.settings import Model
 from inference.reports.naming import Naming
 from inference.reports.outside_sr import outside_sr
 from tests.anonymizer.release_parts import KEY, findings_of
@@ -26,8 +31,11 @@ def bare(verdict: Verdict = Verdict.ACCEPT) -> Dataset:
     return dcmread(BytesIO(outside_sr(findings_of(verdict), NAMING)))
 
 
+PINNED = (("tissue", "1.0"), ("artifact", "2.0"))
+
+
 def checked(report: Dataset, recipient: Pseudonyms = UNIVERSITY) -> Dataset:
-    return outside_report(report, patient="PATIENT", recipient=recipient)
+    return outside_report(report, patient="PATIENT", recipient=recipient, models=PINNED)
 
 
 @pytest.mark.parametrize("verdict", list(Verdict))
@@ -81,6 +89,62 @@ def test_numbers_leave_with_three_digits():
     report = bare()
     report.ContentSequence[1].MeasuredValueSequence[0].NumericValue = "123.456"
     assert checked(report).ContentSequence[1].MeasuredValueSequence[0].NumericValue == 123
+
+
+def models_told(report: Dataset) -> list[tuple[str, ...]]:
+    texts = [
+        tuple(one.TextValue for one in item.ContentSequence if one.ValueType == "TEXT")
+        for item in report.ContentSequence
+        if item.ValueType == "CONTAINER"
+    ]
+    return [names for names in texts if names]
+
+
+def with_models(*named: tuple[str, str]) -> Dataset:
+    findings = findings_of()
+    (model,) = findings.models
+    uses = tuple(replace(model, name=name, version=version) for name, version in named)
+    return dcmread(BytesIO(outside_sr(replace(findings, models=uses), NAMING)))
+
+
+@pytest.mark.parametrize(
+    "other", [("zebrafinch-joerg-19500102", "2024.5"), ("row-12345-column-67890", "1.0")]
+)
+def test_no_model_is_told_but_those_that_the_settings_pin(other):
+    assert models_told(checked(with_models(other))) == []
+    assert models_told(checked(with_models(*PINNED, other, ("tissue", "1.0.1950")))) == [*PINNED]
+
+
+def test_the_order_of_models_and_artifacts_tells_nothing():
+    report = with_models(*PINNED)
+    dark = copy.deepcopy(report.ContentSequence[2])
+    dark.ContentSequence[0].ConceptCodeSequence[0].CodeValue = "dark-spot"
+    report.ContentSequence.insert(3, dark)
+    turned = copy.deepcopy(report)
+    turned.ContentSequence = list(reversed(turned.ContentSequence))
+    for item in turned.ContentSequence:
+        if item.ValueType == "CONTAINER":
+            item.ContentSequence = list(reversed(item.ContentSequence))
+    assert to_file(checked(turned)) == to_file(checked(report))
+    assert len(checked(report).ContentSequence) == 6
+
+
+def test_release_tells_only_pinned_models_that_are_the_pinned_ones(tmp_path):
+    folder = BUNDLED / "tissue"
+    onnx, manifest = ((folder / name).read_bytes() for name in MODEL_FILES)
+    good = f"sha256:{digest_of_files(onnx, manifest)}"
+    version = tomllib.loads(manifest.decode())["version"]
+    assert pinned_models([Model(folder="bundled:tissue", digest=good)]) == (
+        ("coverslip-tissue", version),
+    )
+    classifier = BUNDLED / "metastasis"  # its name would tell the organ
+    digest = digest_of_files(*((classifier / name).read_bytes() for name in MODEL_FILES))
+    assert pinned_models([Model(folder=classifier, digest=f"sha256:{digest}")]) == ()
+    (tmp_path / "model.onnx").write_bytes(onnx)
+    (tmp_path / "model.toml").write_bytes(manifest.replace(b"coverslip-tissue", b"zebrafinch"))
+    for wrong in (tmp_path, tmp_path / "none"):
+        with pytest.raises(ConfigError):
+            pinned_models([Model(folder=wrong, digest=good)])
 
 
 def test_no_date_but_the_constant_one_is_left():
@@ -161,6 +225,13 @@ def twice(number):
     return change
 
 
+def lacking(number):
+    def change(report):
+        del report.ContentSequence[number].ContentSequence[0]
+
+    return change
+
+
 def value_of_another_concept(report):
     report.ContentSequence[0].ConceptCodeSequence[0].CodeValue = "111001"
 
@@ -209,6 +280,9 @@ def reference() -> Dataset:
         number("10001"),
         twice(0),
         twice(1),
+        twice(2),
+        twice(-1),
+        lacking(2),
         value_of_another_concept,
         artifact_in_an_artifact,
         number("1.5", "um"),

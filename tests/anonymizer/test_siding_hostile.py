@@ -13,6 +13,7 @@ from appliance.answers import Answers
 from appliance.errors import IdentityDoubt, IncompleteSlide, TransientError
 from appliance.line import SIDING, Claim, Stage, State
 from appliance.sealing import CellCipher
+from appliance.stores import vault_asked
 from appliance.stores.journal import Journal
 from appliance.stores.parcels import Parcels
 from appliance.stores.vault import Vault
@@ -159,6 +160,28 @@ def test_what_is_no_number_is_not_believed(line, value):
     assert nothing_came(line)
 
 
+@pytest.mark.parametrize("tile_id", ["\ud800", "\ud800" * 32, "a\0b", "F" * 32])
+def test_an_id_that_is_no_tiles_is_not_believed(line, tile_id):
+    line.answer("compute", mean_colour, tile_ids=(tile_id,), values=np.ones((1, 3), np.float32))
+    assert nothing_came(line)
+
+
+def test_a_map_that_is_finer_than_its_tile_is_not_kept(line):
+    line.answer("compute", lambda _: np.ones((129, 129, 1)))
+    assert nothing_came(line)
+
+
+@pytest.mark.parametrize(("most_bytes", "comes"), [(16 * 3 * 4 - 1, False), (16 * 3 * 4, True)])
+def test_answers_that_could_never_be_joined_are_not_kept(line, monkeypatch, most_bytes, comes):
+    """One of 16 tiles: were all so large, the slide would have to be given up."""
+    monkeypatch.setattr(vault_asked, "MOST_BYTES", most_bytes)
+    some = asked_tiles(line)[0].tile_id
+    line.answer("compute", mean_colour, tile_ids=(some,), values=np.ones((1, 3), np.float32))
+    line.join()
+    assert [one.n_answered for one in line.vault.asked.with_news()] == [1] * comes
+    assert len(line.events("answers-refused")) == (not comes)
+
+
 @pytest.mark.parametrize("change", [{"route": "second"}, {"parcel_id": "p" * 26}])
 def test_answers_that_call_themselves_anothers_are_not_believed(line, change):
     line.answer("compute", mean_colour, **change)
@@ -263,7 +286,8 @@ def test_answers_that_were_swapped_in_the_vault_are_not_joined(line):
             connection.exec_driver_sql(swap, (new, old))
     line.join()
     assert line.status("slide-a").revision == 1
-    assert "not joined" in line.events("answers-dropped")[0]
+    assert "kept and not joined" in line.events("answers-doubted")[0]
+    assert line.events("answers-dropped") == []
 
 
 @pytest.mark.parametrize("table", ["asked", "answered"])
@@ -301,13 +325,33 @@ def test_answers_of_another_route_are_joined_all_the_same(lines):
     line.answer("compute", mean_colour)
     line.answer("second", mean_colour)
     assert line.siding()._collect()
+    altered = "UPDATE answered SET answer = ? WHERE route = 'compute' AND tile_id = ?"
     with line.vault._engine.begin() as connection:
-        altered = "UPDATE answered SET answer = X'00' WHERE route = 'compute'"
-        connection.exec_driver_sql(altered)
+        a_row = "SELECT answer, tile_id FROM answered WHERE route = 'compute' LIMIT 1"
+        whole = connection.exec_driver_sql(a_row).one()
+        connection.exec_driver_sql(altered, (b"\0", whole.tile_id))
+    line.join()
+    assert [path.name for path in line.root.zone("placed").glob("*@*/*")] == ["second"]
+    assert len(line.events("answers-doubted")) == 1
+    assert line.vault.asked.n_slides_waiting() == 1
+    with line.vault._engine.begin() as connection:  # as if the vault were restored
+        connection.exec_driver_sql(altered, tuple(whole))
+    line.walk_on("slide-a")
     line.join()
     _, placed = line.claim_again("slide-a")
-    assert list(placed) == ["second"]
-    assert len(line.events("answers-dropped")) == 1
+    assert (list(placed), len(placed["compute"].values)) == (["compute"], 16)
+
+
+def test_answers_in_doubt_are_told_once(line):
+    line.answer("compute", mean_colour)
+    siding = line.siding()
+    assert siding._collect()
+    with line.vault._engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE answered SET answer = X'00'")
+    while siding.step():
+        pass
+    assert not siding.step()
+    assert len(line.events("answers-doubted")) == 1
 
 
 def test_answers_open_with_the_key_that_comes_after(line):

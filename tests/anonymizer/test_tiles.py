@@ -277,7 +277,7 @@ pools = st.lists(st.integers(min_value=0, max_value=8), max_size=200).map(
 @settings(max_examples=80, deadline=None)
 @given(waiting=pools, patients=st.integers(1, 5), more=st.integers(0, 25))
 def test_every_batch_is_full_and_mixes_enough_patients(waiting, patients, more):
-    size = patients + more
+    size = max(2, patients + more)
     terms = policy(min_patients=patients, tiles_per_shard=size, max_share_of_batch=1.0)
     batches = compose(waiting, terms, key=KEY)
     of = {tile.tile_id: tile.patient for tile in waiting}

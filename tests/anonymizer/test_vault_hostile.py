@@ -108,6 +108,11 @@ POOL = {
         "UPDATE pooled SET content = x'00' WHERE tile_id = 'C1-0'",
         "UPDATE pooled SET content = (SELECT content FROM pooled WHERE tile_id = 'C2-1')",
     ),
+    "a cell that is text": ("UPDATE pooled SET content = 'text' WHERE tile_id = 'C1-0'",),
+    "a cell that is no text": (
+        "UPDATE pooled SET content = CAST(x'ff00fe' AS TEXT) WHERE tile_id = 'C1-0'",
+    ),
+    "a cell that is a number": ("UPDATE pooled SET content = 7 WHERE tile_id = 'C1-0'",),
     "a tile taken away": ("DELETE FROM pooled WHERE tile_id = 'C1-0'",),
 }
 LEDGER = {

@@ -141,7 +141,7 @@ def test_a_parcel_folder_that_is_a_link_never_leaves(parcel, tmp_path):
     ],
 )
 def test_a_parcel_for_another_route_never_leaves(parcel, route):
-    assert "another route" in refused(parcel, route=route)
+    assert "signed for another" in refused(parcel, route=route)
 
 
 def test_an_expired_parcel_never_leaves(parcel):
