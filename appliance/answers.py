@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from appliance.errors import RejectedError
-from appliance.settings.routes import MOST_ASKED_TILES
+from appliance.line import MOST_ASKED_TILES
 
 Values = npt.NDArray[np.float32]
 

@@ -94,6 +94,9 @@ class Claim:
         return f"{self.slide_id}@{self.token}"
 
 
+MOST_ASKED_TILES = 1024
+"""In one parcel for model servers."""
+
 REPORTS = frozenset({"SR", "SEG", "ANN", "heat_map", "one_pager"})
 """What the report stage writes for the PACS; each but the SR is there only when there is something
 to say and the settings ask for it."""

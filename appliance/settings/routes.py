@@ -8,7 +8,7 @@ from typing import Final, Literal, Self
 
 from pydantic import Field, model_validator
 
-from appliance.line import REPORTS
+from appliance.line import MOST_ASKED_TILES, REPORTS
 from appliance.settings.network import is_loopback
 from appliance.settings.peers import Confirmation, ObjectStore, Peer, RemoteModel, Server, Web
 from appliance.settings.policy import ColouredTiles, EveryTile, Limits, Policy, TruePatient
@@ -21,8 +21,6 @@ _BARE: Final = frozenset({"outside_sr"})
 _MOST_DICOM_TILES: Final = 512
 """In one parcel: each is a file, and deliver holds all of them open."""
 _HALVES: Final = 2
-MOST_ASKED_TILES: Final = 1024
-"""In one parcel for model servers."""
 _MOST_PIXEL_BYTES: Final = 256_000_000
 """Of the tiles in one request to a model server, and in one parcel for it: both are in memory."""
 _MECHANISMS: Final = {

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from anonymizer.release import site_route as site_route_module
 from anonymizer.siding.placing import turned_back
 from anonymizer.tiles.cut import turned
 from appliance.errors import StorageFull
@@ -217,6 +218,28 @@ def test_a_daily_limit_cuts_smaller_parcels_and_the_rest_waits(lines):
     assert len(waiting) == 2
 
 
+def test_a_limit_that_changes_while_answers_are_waited_for_sends_nothing_twice(lines):
+    line = lines(site_route())
+    released(line)
+    line.answer("compute", mean_colour)
+    line.join()
+    line.close()
+    line = SidingLine(line.path, [site_route() | {"limits": {"tiles_per_day": 5}}])
+    line.walk_on("slide-a")
+    assert len(line.parcels("compute")) == 1
+    line.close()
+
+
+def test_large_tiles_leave_in_parcels_that_memory_can_hold(lines, monkeypatch):
+    monkeypatch.setattr(site_route_module, "_PIXEL_BYTES_A_PARCEL", 7 * 3 * 512**2)
+    line = lines(site_route(tile_px=512), site_route("larger", tile_px=1536))
+    class_map = np.ones((128, 128), np.uint8)
+    class_map[:, 96:] = class_map[96:] = 0  # 12 of 16 tiles a side
+    released(line, maps={"class_map.png": class_map})
+    assert sorted(len(line.sent(folder)) for folder in line.parcels("compute")) == [2, 7]
+    assert [len(line.sent(folder)) for folder in line.parcels("larger")] == [1]
+
+
 def test_the_screen_is_told_how_many_slides_wait(lines):
     line = lines(site_route())
     assert line.siding().words == "0 slides waiting for answers"
@@ -293,6 +316,25 @@ def test_what_comes_after_that_makes_one_more_report(lines):
     _, placed = line.claim_again("slide-a")
     assert line.status("slide-a").revision == 3
     assert len(placed["research"].values) == 16
+
+
+def test_servers_that_answer_tile_by_tile_make_few_reports(lines, monkeypatch):
+    monkeypatch.setattr(site_route_module, "_PIXEL_BYTES_A_PARCEL", 3 * 128**2)
+    line = lines(site_route())
+    released(line)
+    for _ in range(15):
+        line.answer("compute", mean_colour)
+        line.join()
+        line.now += REPORT_AFTER_S
+        line.join()
+        if line.status("slide-a").stage is Stage.INFER:
+            line.walk_on("slide-a")
+    assert len(line.events("rejoined")) == 3
+    line.answer("compute", mean_colour)
+    line.join()
+    assert len(line.events("rejoined")) == 4
+    _, placed = line.claim_again("slide-a")
+    assert len(placed["compute"].values) == 16
 
 
 # The slide has gone on meanwhile.

@@ -18,7 +18,7 @@ from appliance.answers import (
     write_placed,
 )
 from appliance.errors import RejectedError
-from appliance.settings.routes import MOST_ASKED_TILES
+from appliance.line import MOST_ASKED_TILES
 
 A, B = "a" * 32, "b" * 32
 ANSWERS = Answers(

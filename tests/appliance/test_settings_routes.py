@@ -248,6 +248,14 @@ def test_what_is_no_peer_of_the_hospital_is_never_inside(refusal, text: str, wor
             "tls goes with grpcs or https",
         ),
         (changed(SERVERS, ("sha256:", "md5:")), "model.digest"),
+        (
+            changed(SERVERS, ("colour = 1", "colour = 1\ntiles_per_shard = 1025")),
+            "tiles_per_shard may be at most 1024 for model servers",
+        ),
+        (
+            changed(SITE, ("tile_px = 96", "tile_px = 4096")),
+            "model.batch may be at most 5 with tiles so large",
+        ),
         (BASE + BUCKET.replace("store =", "confirmation = {}\nstore ="), "confirmation is asked"),
         (changed(BUCKET, ("https:", "http:")), "the route is in clear text"),
         (changed(SERVERS, ("grpcs:", "grpc:")), "the route is in clear text"),

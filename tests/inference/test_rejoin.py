@@ -108,7 +108,7 @@ def test_a_sample_of_tiles_gives_estimates_with_an_interval(
     assert result.is_estimate
     assert result.share_of_tissue == pytest.approx(found, abs=0.02)
     assert result.area_mm2 == pytest.approx(
-        result.share_of_tissue * findings.tissue_area_mm2, abs=1e-5
+        result.share_of_tissue * findings.clean_tissue_mm2, abs=1e-5
     )
     assert result.remote.low is not None
     assert result.remote.high is not None
@@ -121,6 +121,39 @@ def test_a_sample_of_tiles_gives_estimates_with_an_interval(
     np.testing.assert_array_equal(drawn[tuple(cells.T)], np.rint(1 + tumour * 254))
     (use,) = (model for model in findings.models if model.route is not None)
     assert (use.device, use.route, use.recipient) == ("remote", "lab", "lab-clinic")
+
+
+def test_an_estimate_of_area_leaves_out_what_artifacts_cover(
+    analysed: Analysed,
+    class_map: ClassMap,
+    cells: npt.NDArray[np.intp],
+    remotes: dict[str, RemoteModel],
+    tmp_path: Path,
+) -> None:
+    """Only clean tissue is sampled, so that nobody judged what lies below a fold."""
+    um_px = analysed.findings.class_map_um_px
+    folded = class_map.copy()
+    beside = np.ones(class_map.shape, bool)
+    for row, column in cells:
+        side = CELL_UM / um_px
+        beside[int(row * side) : int((row + 1) * side) + 2, int(column * side) :][
+            :, : int(side) + 2
+        ] = False
+    was_clean = class_map == SlideClass.TISSUE
+    folded[beside & was_clean & (np.arange(class_map.shape[1]) % 2 == 0)] = SlideClass.FOLD
+    clean, was = (np.count_nonzero(one) for one in (folded == SlideClass.TISSUE, was_clean))
+    assert clean < 0.9 * was
+    findings = analysed.findings
+    share = (was - clean) * um_px**2 / 1e6 / findings.tissue_area_mm2
+    fold = findings.artifact(SlideClass.FOLD)
+    more = replace(fold, share_of_tissue=fold.share_of_tissue + share)
+    others = tuple(one for one in findings.artifacts if one.name != fold.name)
+    placed = placed_in(tmp_path / "p", cells, two_classes(np.ones(len(cells))))
+    result = only(
+        join(analysed, folded, placed, remotes, replace(findings, artifacts=(*others, more)))
+    )
+    assert result.share_of_tissue == 1
+    assert result.area_mm2 == pytest.approx(clean * um_px**2 / 1e6, rel=1e-4)
 
 
 def test_the_verdict_and_all_that_was_measured_here_stay(

@@ -108,7 +108,7 @@ def test_the_sr_marks_a_sample_as_an_estimate_with_its_interval(reported: Report
     assert remote.high is not None
     measured = {item.name.value: item for item in said.get_measurements()}
     for name, value, scale in (
-        (codes.AREA, result.area_mm2, reported.findings.tissue_area_mm2),
+        (codes.AREA, result.area_mm2, reported.findings.clean_tissue_mm2),
         (codes.SHARE_OF_TISSUE, 100 * result.share_of_tissue, 100),
     ):
         item = measured[name.value]
