@@ -13,11 +13,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from appliance.errors import ConfigError
-from appliance.trust import key_id
+from appliance.trust import key_id, signer_of
 
 CERTIFICATES: Final = "certificates"
 _CONTEXT: Final = b"coverslip/certificate/1\n"
@@ -154,13 +153,14 @@ def read_certificate(
     try:
         table = json.loads(content)
         signature = bytes.fromhex(table.pop("signature"))
-        signer = _signer(signature, _CONTEXT + _canonical(table), public_keys)
+        signer = signer_of(signature, _CONTEXT + _canonical(table), public_keys)
         measurement = Measurement.from_table(table["measurement"])
-        sound = (table["key_id"], table["holds"]) == (key_id(signer), measurement.holds)
+        named, holds = table["key_id"], table["holds"]
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise ConfigError(
-            f"The certificate of its plan is damaged or of another key; {_NEXT}"
-        ) from error
+        raise ConfigError(f"The certificate of its plan is damaged; {_NEXT}") from error
+    if signer is None:
+        raise ConfigError(f"The certificate of its plan was signed by another key; {_NEXT}")
+    sound = (named, holds) == (key_id(signer), measurement.holds)
     if not sound or measurement.plan_digest != plan_digest:
         raise ConfigError(f"The certificate of its plan speaks of another one; {_NEXT}")
     return Certificate(measurement=measurement, key_id=table["key_id"])
@@ -214,18 +214,6 @@ def _content(folder: Path, plan_digest: str) -> bytes:
         except OSError as error:
             raise ConfigError("The certificate of its plan cannot be read by this user.") from error
     raise ConfigError(f"Its plan has no certificate; {_NEXT}")
-
-
-def _signer(
-    signature: bytes, content: bytes, public_keys: Sequence[Ed25519PublicKey]
-) -> Ed25519PublicKey:
-    for public_key in public_keys:
-        try:
-            public_key.verify(signature, content)
-        except InvalidSignature:
-            continue
-        return public_key
-    raise ValueError("not signed by a trusted key")
 
 
 def _canonical(table: Mapping[str, Any]) -> bytes:

@@ -16,12 +16,11 @@ from pathlib import Path
 from tempfile import SpooledTemporaryFile
 from typing import IO, Final, Protocol
 
-from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from appliance.errors import DeliveryRefused, LimitReached, PermissionEnded
 from appliance.line import REPORTS
-from appliance.trust import key_id
+from appliance.trust import key_id, signer_of
 
 MANIFEST: Final = "manifest.json"
 SIGNATURE: Final = "manifest.sig"
@@ -230,23 +229,13 @@ def _open_folder(folder: Path) -> int:
 def _signed_manifest(directory: int, public_keys: Sequence[Ed25519PublicKey]) -> Manifest:
     content = _small_file(directory, MANIFEST)
     signature = _small_file(directory, SIGNATURE)
-    signer = _signer(signature, _CONTEXT + content, public_keys)
+    signer = signer_of(signature, _CONTEXT + content, public_keys)
+    if signer is None:
+        raise DeliveryRefused("The parcel's signature is not release's.")
     manifest = Manifest.from_bytes(content)
     if manifest.key_id != key_id(signer):
         raise DeliveryRefused("The parcel was signed with another key.")
     return manifest
-
-
-def _signer(
-    signature: bytes, content: bytes, public_keys: Sequence[Ed25519PublicKey]
-) -> Ed25519PublicKey:
-    for public_key in public_keys:
-        try:
-            public_key.verify(signature, content)
-        except InvalidSignature:
-            continue
-        return public_key
-    raise DeliveryRefused("The parcel's signature is not release's.")
 
 
 def _check_terms(manifest: Manifest, route: RouteTerms, now: float) -> None:

@@ -7,10 +7,12 @@ import hashlib
 import math
 import re
 import stat
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Final
 
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
@@ -95,6 +97,19 @@ def read_retired(path: Path) -> frozenset[str]:
     except (OSError, ValueError) as error:
         raise ConfigError(f"{path} cannot be read.") from error
     return frozenset(line.strip() for line in lines if line.strip() and line[0] != "#")
+
+
+def signer_of(
+    signature: bytes, content: bytes, public_keys: Sequence[Ed25519PublicKey]
+) -> Ed25519PublicKey | None:
+    """Tell which of some keys signed a content; None when none of them did."""
+    for public_key in public_keys:
+        try:
+            public_key.verify(signature, content)
+        except InvalidSignature:
+            continue
+        return public_key
+    return None
 
 
 def key_id(public_key: Ed25519PublicKey) -> str:
