@@ -1,8 +1,10 @@
 """A real Triton server, which runs in an environment of its own (`make triton`)."""
 
 import os
+import shutil
 import signal
 import subprocess
+import tempfile
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -36,11 +38,15 @@ class Triton:
 
 @contextmanager
 def running_triton(python: str, folder: Path) -> Iterator[Triton]:
-    """Run Triton until the block ends; what it writes goes into a folder."""
+    """Run Triton until the block ends; its log goes into a folder.
+
+    It lives in a folder of its own with a short name: the paths of its sockets may not be long.
+    """
     folder.mkdir(parents=True, exist_ok=True)
+    home = tempfile.mkdtemp(prefix="triton-")
     ports = free_ports(3)
     command = [python, str(SERVER), str(MODEL / "model.onnx"), *map(str, ports)]
-    environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "TMPDIR": str(folder)}
+    environment = {"PATH": os.environ["PATH"], "HOME": home, "TMPDIR": home}
     with (folder / "triton.log").open("wb") as log:
         process = subprocess.Popen(
             command, stdout=log, stderr=log, env=environment, start_new_session=True
@@ -57,3 +63,4 @@ def running_triton(python: str, folder: Path) -> Iterator[Triton]:
         finally:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
+            shutil.rmtree(home, ignore_errors=True)
