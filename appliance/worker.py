@@ -226,7 +226,10 @@ class Worker:
     def _swept_zones(self) -> list[Path]:
         """Zones that only this stage publishes into."""
         if self._stage is Stage.RELEASE:
-            return [*self._root.zone("outbox").iterdir(), self._zone()]
+            # What else lies there, a file or a link, is nobody's parcel and leads nowhere.
+            found = self._root.zone("outbox").iterdir()
+            outboxes = [one for one in found if one.is_dir() and not one.is_symlink()]
+            return [*outboxes, self._zone()]
         names = ("original", "sealed") if self._stage is Stage.ASSEMBLE else (ZONES[self._stage],)
         return [self._root.zone(name) for name in names]
 

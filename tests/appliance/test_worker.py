@@ -152,6 +152,20 @@ def test_a_sweep_leaves_a_live_claim_alone(journal: Journal, root: Root) -> None
     assert folders(root) == [f".{claim.folder}.part"]
 
 
+def test_what_lies_among_the_outboxes_neither_stops_a_sweep_nor_leads_it_elsewhere(
+    journal: Journal, root: Root, tmp_path: Path
+) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    (elsewhere / "slide@dead").mkdir(parents=True)
+    (root.outbox("pacs") / "slide@dead").mkdir()
+    (root.zone("outbox") / "stray.dcm").write_bytes(b"DICM")
+    (root.zone("outbox") / "linked").symlink_to(elsewhere)
+    release = Worker(journal=journal, root=root, stage=Stage.RELEASE, handle=write)
+    assert release.sweep() == ("slide@dead",)
+    assert (elsewhere / "slide@dead").is_dir()
+    assert list(root.outbox("pacs").iterdir()) == []
+
+
 def test_waiting_time_doubles_and_is_capped() -> None:
     waits = [retry_after_s(retries, lambda: 1.0) for retries in range(30)]
     assert waits[:3] == [5.0, 10.0, 20.0]
