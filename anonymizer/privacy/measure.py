@@ -166,9 +166,31 @@ def measurement_of(
         corpora=tuple(one.corpus for one in (*runs, batch)),
         figures=(
             works,
+            _enough(runs),
             *(figure for one in runs for figure in figures_of(one)),
             *linkage(batch),
         ),
+    )
+
+
+def _enough(runs: Sequence[Runs]) -> Figure:
+    """Ask for a recipient with tiles enough to judge by: where nothing is counted nothing holds."""
+    counted = [
+        (report.n_tiles, one.corpus.name)
+        for one in runs
+        for report in one.reports
+        if one.corpus.kind != "generated" and report.rebuilt is not None
+    ]
+    n_tiles, corpus = max(counted, default=(0, "all"))
+    return Figure(
+        corpus=corpus,
+        seen_by=ONE,
+        name="tiles of one recipient",
+        value=float(n_tiles),
+        chance=None,
+        limit=float(ENOUGH_TILES),
+        at_least=True,
+        n=n_tiles,
     )
 
 
@@ -223,9 +245,10 @@ def _neighbours(runs: Runs, *, asked: bool) -> Iterator[Figure]:
 
 
 def _assembly(runs: Runs, *, asked: bool) -> Iterator[Figure]:
-    rebuilt = [report.rebuilt for report in runs.reports if report.rebuilt is not None]
-    smallest = min((report.n_tiles for report in runs.reports), default=0)
-    limit = MOST_REBUILT if asked and smallest >= ENOUGH_TILES else None
+    large = [report for report in runs.reports if report.n_tiles >= ENOUGH_TILES]
+    reports = large or runs.reports
+    rebuilt = [report.rebuilt for report in reports if report.rebuilt is not None]
+    limit = MOST_REBUILT if asked and large else None
     yield _figure(runs, "nc", _pooled([one.nc for one in rebuilt]), limit=limit)
     yield _figure(runs, "lc", _pooled([one.lc for one in rebuilt]), limit=limit)
     yield _figure(runs, "dc", _pooled([one.dc for one in rebuilt]), limit=None)

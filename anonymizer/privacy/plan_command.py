@@ -91,6 +91,7 @@ def _dry_run(
         n_bytes = _draw(reader, placements, policy, folder)
     return (
         *_numbers(findings, placements, policy, n_cells=n_cells, n_bytes=n_bytes),
+        "not asked here: what recipients hold already, and what is left of budgets and limits",
         f"pictures: {folder / 'plan.png'} {folder / 'tiles.png'}",
         f"not protected: {policy.statement}",
     )
@@ -131,9 +132,11 @@ def _numbers(
     tile_mm2 = (policy.crop_px * policy.um_px / 1000) ** 2
     share = len(placements) * tile_mm2 / findings.tissue_area_mm2 if placements else 0.0
     verdict = "" if findings.verdict == "accept" else f", so nothing leaves: {findings.verdict}"
+    few = policy.few_tiles == "refuse" and len(placements) < policy.min_tiles_per_slide
+    would = "are too few, so none would leave" if few else "would leave"
     mixed = f"mixed with tiles of {policy.min_patients - 1} other patients at least"
     return (
         f"verdict {findings.verdict}{verdict}",
-        f"clean cells {n_cells}; of colour {policy.colour} {len(placements)} tiles would leave",
+        f"clean cells {n_cells}; of colour {policy.colour} {len(placements)} tiles {would}",
         f"that is {share:.1%} of the tissue, {n_bytes / 1e6:.2f} MB, {mixed}",
     )

@@ -157,6 +157,9 @@ def test_a_site_measures_on_its_own_slides_and_the_certificate_names_none_of_the
     works = measurement["figures"][0]
     assert works["at_least"]
     assert works["value"] >= works["limit"], "the attack finds neighbours where there are some"
+    (enough,) = [one for one in measurement["figures"] if one["name"] == "tiles of one recipient"]
+    assert enough["value"] < enough["limit"], "slides as small as these prove nothing"
+    assert not json.loads(written)["holds"]
     words = written + capsys.readouterr().out
     assert "MILLER" not in words
     assert "CANARY" not in words
@@ -268,6 +271,11 @@ def test_a_dry_run_says_and_shows_what_would_leave_and_nothing_does(tmp_path, ca
         assert picture.width == 12 * 100 + 4
     assert not line.parcels("research")
     assert line.vault.samplings_of("university") == ()
+    few = settings.with_name("few.toml")
+    wants = "[routes.policy]\nmin_tiles_per_slide = 1000\n"
+    few.write_text(settings.read_text().replace("[routes.policy]\n", wants))
+    assert privacy(few, "plan", "research", "slide-a", "--folder", str(tmp_path / "out")) == 0
+    assert "too few, so none would leave" in capsys.readouterr().out
     with pytest.raises(ForbiddenAction, match="no slide of that id"):
         privacy(settings, "plan", "research", "slide-b")
     line.close()
