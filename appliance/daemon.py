@@ -145,8 +145,14 @@ class Daemon:
         log.critical("stopped by %s", describe(self._failure))
         return EXIT_CONFIG if isinstance(self._failure, ConfigError) else EXIT_BUG
 
-    def _status(self, _operator: Operator, _arguments: Mapping[str, Any]) -> dict[str, Any]:
-        return {"daemon": self.name, "pid": os.getpid(), "words": self._words()}
+    def _status(self, operator: Operator, _arguments: Mapping[str, Any]) -> dict[str, Any]:
+        return {
+            "daemon": self.name,
+            "pid": os.getpid(),
+            "words": self._words(),
+            "operator": operator.name,
+            "role": operator.role,
+        }
 
 
 def describe(error: BaseException) -> str:

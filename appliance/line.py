@@ -64,6 +64,15 @@ class Verdict(StrEnum):
     REVIEW = "review"
 
 
+class Mark(StrEnum):
+    """What a technician noted about the glass slide that a verdict is about."""
+
+    REQUESTED = "requested"
+    """A rescan was asked for."""
+    DONE = "done"
+    """It was scanned again, or looked at and found good: nothing more is to be done."""
+
+
 class Role(StrEnum):
     """What an operator may do; each role may do all that the ones before it may."""
 
@@ -174,12 +183,16 @@ class SlideStatus:
     error_code: str | None
     next_step: str | None
     next_try_at: float | None
+    claimed_at: float | None
+    """When the work on the present stage began; None while nobody works on it."""
     created_at: float
     last_byte_at: float
     verdict_at: float | None
     updated_at: float
     supersedes: str | None
     """Slide id of the earlier scan of the same container."""
+    mark: Mark | None
+    marked_at: float | None
     deliveries: tuple[DeliveryStatus, ...] = field(default=())
 
 
@@ -203,3 +216,26 @@ class Heartbeat:
     at: float
     pid: int
     words: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pause:
+    """A daemon that an operator told to begin nothing new until it is told to go on.
+
+    A paused node takes no new associations that propose storage, a paused route sends no more
+    parcels; what is under way ends as it would.
+    """
+
+    daemon: str
+    at: float
+    operator: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DiskSample:
+    """How full the file system of the zones was."""
+
+    at: float
+    free_bytes: int
+    total_bytes: int

@@ -7,6 +7,7 @@ and only the handlers here change what is shown.
 import time
 from collections.abc import Callable, Iterable
 from functools import partial
+from pathlib import PurePath
 from typing import ClassVar
 
 from textual import on
@@ -45,6 +46,10 @@ from tui.view import (
 )
 from tui.widgets.slide_list import SlideList
 
+STYLES: list[str | PurePath] = [
+    "app.tcss",
+    *(f"screens/{name}.tcss" for name in ("worklist", "slide", "system", "log", "ask")),
+]
 TICK_S = 1.0
 ERROR_SHOWN_S = 12.0
 WIDTH_CLASSES = [(0, "-narrow"), (rows.MEDIUM, "-medium"), (rows.WIDE, "-wide")]
@@ -66,7 +71,7 @@ class CoverslipApp(App[None]):
     """
 
     TITLE = "Coverslip"
-    CSS_PATH = "app.tcss"
+    CSS_PATH: ClassVar[list[str | PurePath]] = STYLES
     BINDINGS: ClassVar[list[BindingType]] = bindings()
     HORIZONTAL_BREAKPOINTS = WIDTH_CLASSES
     VERTICAL_BREAKPOINTS = HEIGHT_CLASSES

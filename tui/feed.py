@@ -22,6 +22,7 @@ POLL_EVERY_S = 0.5
 AT_LEAST_EVERY_S = 10.0
 """Disk space changes without a word in the journal."""
 TRY_AGAIN_S = 2.0
+DISK_DAYS_S = 3 * 86_400.0
 SQLITE = "sqlite:///"
 
 NOT_YET = "There is no journal yet: no daemon has been started on this machine."
@@ -122,6 +123,8 @@ class JournalFeed:
             heartbeats=board.heartbeats(),
             shards=board.shards(),
             disk=disk_of(self._settings.storage.root),
+            disk_samples=board.disk_samples(since=self._clock() - DISK_DAYS_S),
+            pauses=board.pauses(),
         )
 
     def _path(self) -> Path | None:

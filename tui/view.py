@@ -4,14 +4,15 @@ from dataclasses import dataclass, field
 
 from textual.message import Message
 
-from appliance.line import SlideStatus
+from appliance.attention import Attention
+from appliance.line import Role, SlideStatus
 from appliance.settings import Settings
 from tui import snapshot as line
 from tui.actions import Answer
 from tui.health import Alarm, alarms
 from tui.label import LabelRead
 from tui.names import Names
-from tui.snapshot import Attention, Snapshot
+from tui.snapshot import Snapshot
 from tui.story import Story
 
 
@@ -26,6 +27,8 @@ class View:
     names: Names = field(default_factory=Names)
     lost: str | None = None
     """Why the journal cannot be read, when it cannot."""
+    role: Role | None = None
+    """What the operator may do, as the daemons say; None while none of them has said it."""
 
     @property
     def slides(self) -> tuple[SlideStatus, ...]:

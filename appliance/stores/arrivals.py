@@ -80,6 +80,8 @@ class Arrivals(SlideRows):
                 progress=0.0,
                 words="held: an object arrived after the report" if released else "receiving",
                 last_byte_at=last_byte_at,
+                mark=None,
+                marked_at=None,
                 **CLEAR,
             )
             text = f"A late object arrived: revision {row.revision + 1} begins."

@@ -12,9 +12,28 @@ from sqlalchemy import (
     text,
 )
 
-from appliance.line import DeliveryStatus, Event, Heartbeat, SlideStatus, Stage, State, Verdict
+from appliance.line import (
+    DeliveryStatus,
+    DiskSample,
+    Event,
+    Heartbeat,
+    Mark,
+    Pause,
+    SlideStatus,
+    Stage,
+    State,
+    Verdict,
+)
 from appliance.stores.database import READ_ONLY
-from appliance.stores.journal_schema import events, heartbeats, parcels, products, slides
+from appliance.stores.journal_schema import (
+    disk_samples,
+    events,
+    heartbeats,
+    parcels,
+    pauses,
+    products,
+    slides,
+)
 
 NEWEST_SLIDES = 500
 
@@ -102,6 +121,19 @@ class Board:
         with self._engine.connect() as connection:
             rows = connection.execute(select(heartbeats).order_by(heartbeats.c.daemon)).mappings()
             return tuple(Heartbeat(**dict(row)) for row in rows)
+
+    def pauses(self) -> tuple[Pause, ...]:
+        """Give the daemons that are paused, by name."""
+        with self._engine.connect() as connection:
+            rows = connection.execute(select(pauses).order_by(pauses.c.daemon)).mappings()
+            return tuple(Pause(**dict(row)) for row in rows)
+
+    def disk_samples(self, *, since: float) -> tuple[DiskSample, ...]:
+        """Give how full the disk was since then, oldest first."""
+        statement = select(disk_samples).where(disk_samples.c.at >= since)
+        with self._engine.connect() as connection:
+            rows = connection.execute(statement.order_by(disk_samples.c.at)).mappings()
+            return tuple(DiskSample(**dict(row)) for row in rows)
 
     def folder(self, slide_id: str, stage: Stage) -> str | None:
         """Name of the folder that a stage published for a slide's newest revision that has one."""
@@ -193,13 +225,14 @@ def _slide(row: dict[str, object], deliveries: list[DeliveryStatus]) -> SlideSta
     values = {
         name: row[name]
         for name in SlideStatus.__slots__
-        if name not in ("stage", "state", "verdict", "deliveries")
+        if name not in ("stage", "state", "verdict", "mark", "deliveries")
     }
-    verdict = row["verdict"]
+    verdict, mark = row["verdict"], row["mark"]
     return SlideStatus(
         stage=Stage(str(row["stage"])),
         state=State(str(row["state"])),
         verdict=Verdict(str(verdict)) if verdict else None,
+        mark=Mark(str(mark)) if mark else None,
         deliveries=tuple(deliveries),
         **values,  # type: ignore[arg-type]
     )

@@ -4,7 +4,7 @@ import secrets
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import and_, insert, or_, select, update
+from sqlalchemy import and_, case, insert, or_, select, update
 
 from appliance.errors import ApplianceError, IncompleteSlide, LeaseLost, RepeatedFailure
 from appliance.line import ZONES, Claim, Outcome, Stage, State
@@ -75,6 +75,7 @@ class Claims(SlideRows):
                 error=None,
                 error_code=None,
                 next_step=None,
+                claimed_at=now,
                 updated_at=now,
             )
             .returning(slides.c.slide_id, slides.c.revision, slides.c.attempts)
@@ -122,9 +123,13 @@ class Claims(SlideRows):
             "words": "",
             "lease_token": None,
             "lease_until": None,
+            "claimed_at": None,
         }
         if outcome.verdict is not None:
+            # What a person noted about the verdict before is no word on another one.
+            same = slides.c.verdict == outcome.verdict
             values |= {"verdict": outcome.verdict, "reason": outcome.reason, "verdict_at": now}
+            values["mark"] = case((same, slides.c.mark), else_=None)
         with self._engine.begin() as connection:
             if not self._update(connection, self._live(claim), **values):
                 raise _lost(claim)

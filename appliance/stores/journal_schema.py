@@ -1,9 +1,9 @@
-"""Tables of the journal: slides by opaque id, their products, parcels, events and heartbeats.
+"""Tables of the journal: slides by opaque id, their products, parcels, events, heartbeats, pauses.
 
 No column may ever hold an identity or an original UID; a test searches the file for canaries.
 """
 
-from sqlalchemy import Column, Float, Integer, MetaData, String, Table, Text
+from sqlalchemy import BigInteger, Column, Float, Integer, MetaData, String, Table, Text
 
 metadata = MetaData()
 
@@ -27,11 +27,14 @@ slides = Table(
     Column("next_try_at", Float),
     Column("lease_token", String(32)),
     Column("lease_until", Float),
-    Column("created_at", Float, nullable=False),
+    Column("claimed_at", Float),
+    Column("created_at", Float, nullable=False, index=True),
     Column("last_byte_at", Float, nullable=False),
     Column("verdict_at", Float),
-    Column("updated_at", Float, nullable=False),
+    Column("updated_at", Float, nullable=False, index=True),
     Column("supersedes", String(64)),
+    Column("mark", String(16)),
+    Column("marked_at", Float),
 )
 
 products = Table(
@@ -62,7 +65,7 @@ parcels = Table(
     Column("lease_token", String(32)),
     Column("lease_until", Float),
     Column("created_at", Float, nullable=False),
-    Column("updated_at", Float, nullable=False),
+    Column("updated_at", Float, nullable=False, index=True),
     Column("answers", String(192), index=True),
 )
 
@@ -84,4 +87,21 @@ heartbeats = Table(
     Column("at", Float, nullable=False),
     Column("pid", Integer, nullable=False),
     Column("words", Text, nullable=False),
+)
+
+pauses = Table(
+    "pause",
+    metadata,
+    Column("daemon", String(80), primary_key=True),
+    Column("at", Float, nullable=False),
+    Column("operator", String(64), nullable=False),
+    Column("reason", Text, nullable=False),
+)
+
+disk_samples = Table(
+    "disk_sample",
+    metadata,
+    Column("at", Float, primary_key=True),
+    Column("free_bytes", BigInteger, nullable=False),
+    Column("total_bytes", BigInteger, nullable=False),
 )

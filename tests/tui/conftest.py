@@ -44,6 +44,7 @@ NAMES = {
     "d4st7mo9ke": "S26-01877-A1",
 }
 
+MOMENTS = ("claimed_at", "created_at", "last_byte_at", "verdict_at", "updated_at", "marked_at")
 FULL_REASON = "31 % of the tissue is out of focus, most of it at the lower edge."
 
 
@@ -62,14 +63,17 @@ def slide(slide_id: str, stage: Stage, state: State, **changes: object) -> Slide
         "error_code": None,
         "next_step": None,
         "next_try_at": None,
+        "claimed_at": None,
         "created_at": 240.0,
         "last_byte_at": 200.0,
         "verdict_at": None,
         "updated_at": 5.0,
         "supersedes": None,
+        "mark": None,
+        "marked_at": None,
         "deliveries": (),
     } | changes
-    for moment in ("created_at", "last_byte_at", "verdict_at", "updated_at"):
+    for moment in MOMENTS:
         ago = values[moment]
         values[moment] = None if ago is None else NOW - float(str(ago))
     return SlideStatus(slide_id=slide_id, stage=stage, state=state, **values)  # type: ignore[arg-type]

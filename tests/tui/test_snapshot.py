@@ -1,14 +1,17 @@
 import dataclasses
 
+from appliance.attention import Attention, attention, is_stuck
 from appliance.line import Stage, State, Verdict
 from appliance.settings import Settings
 from tui.health import SILENT_S, alarms, daemons_of, route_states
-from tui.snapshot import Attention, Disk, Snapshot, arranged, attention, is_stuck, matches
+from tui.snapshot import Disk, Snapshot, arranged, matches
 
 
 def test_what_must_be_scanned_again_and_what_is_stuck_come_first(literal_line: Snapshot):
     groups = arranged(literal_line.slides, now=literal_line.at, superseded=frozenset())
-    assert [need for need, _ in groups] == list(Attention)
+    assert [need for need, _ in groups] == [
+        need for need in Attention if need is not Attention.REQUESTED
+    ]
     assert groups[0][1][0].verdict is Verdict.RESCAN
     assert groups[1][1][0].state is State.ASIDE
 
@@ -25,7 +28,7 @@ def test_a_slide_that_was_scanned_again_asks_for_nothing(literal_line: Snapshot)
         old, slide_id="again", verdict=Verdict.ACCEPT, supersedes=old.slide_id
     )
     line = dataclasses.replace(literal_line, slides=(old, new))
-    need = attention(old, now=line.at, superseded=line.superseded)
+    need = attention(old, now=line.at, is_superseded=old.slide_id in line.superseded)
     assert need is Attention.DONE
 
 

@@ -3,10 +3,11 @@ import dataclasses
 import pytest
 from rich.cells import cell_len
 
+from appliance.attention import Attention
 from appliance.line import Role, SlideStatus, Stage, State, Verdict
 from tui import words
 from tui.rows import layout_for, slide_line
-from tui.snapshot import FEW_GROUPS, GROUPS, Attention, Snapshot
+from tui.snapshot import FEW_GROUPS, GROUPS, Snapshot
 from tui.themes import THEMES, next_theme
 
 

@@ -2,10 +2,11 @@
 
 from textual.content import Content
 
+from appliance.attention import Attention
 from tui import words
 from tui.health import Alarm, pulses
 from tui.rows import toned
-from tui.snapshot import GROUPS, Attention
+from tui.snapshot import GROUPS
 from tui.view import View
 from tui.widgets.card import Words
 

@@ -20,10 +20,11 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 from textual.visual import Visual
 
+from appliance.attention import Attention
 from appliance.line import SlideStatus
 from tui import rows
 from tui.rows import Heading
-from tui.snapshot import FEW_GROUPS, GROUPS, Attention
+from tui.snapshot import FEW_GROUPS, GROUPS
 
 MANY_LINES = 20
 """From so many lines on there is room for a heading a group."""
