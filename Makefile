@@ -8,6 +8,7 @@
 # make bench-line   from the last byte to the verdict, and slides per hour, on the whole line (QUICK=1)
 # make bench-privacy   what the attack rebuilds of tiles: without a plan, shuffled, by each of our release plans (QUICK=1)
 # make bench-receive   how fast slides are received, beside DCMTK and Orthanc (QUICK=1: a short form)
+# make bench-screen   what the screen costs beside a busy line of 10,000 slides, and how soon it answers a key (QUICK=1)
 # make bench-routes   how fast tiles are asked about at one, two and more model servers, and what it costs here (QUICK=1)
 # make triton      an environment with a real model server, for the tests and bench-routes
 
@@ -19,7 +20,7 @@ BIN    := $(VENV)/bin
 SLIDE  ?=
 SEED   ?= 1
 
-.PHONY: demo test check accuracy formats bench-deidentify bench-inference bench-line bench-privacy bench-receive bench-routes chaos-receive triton lock clean
+.PHONY: demo test check accuracy formats bench-deidentify bench-inference bench-line bench-privacy bench-receive bench-routes bench-screen chaos-receive triton lock clean
 
 demo: $(VENV)/demo-ready
 	$(BIN)/coverslip demo --seed $(SEED) $(if $(SLIDE),--slide "$(SLIDE)")
@@ -56,6 +57,9 @@ bench-receive: $(VENV)/demo-ready
 
 bench-routes: $(VENV)/test-ready $(TRITON)/ready
 	$(BIN)/python -m benchmarks.routes
+
+bench-screen: $(VENV)/test-ready
+	$(BIN)/python -m benchmarks.screen
 
 chaos-receive: $(VENV)/test-ready
 	PYTHONPATH=. $(BIN)/python benchmarks/durability.py

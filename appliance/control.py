@@ -20,6 +20,7 @@ from typing import Any, cast
 
 from appliance.errors import ApplianceError, ForbiddenAction, PeerUnavailable
 from appliance.line import Role
+from appliance.messages import PROTOCOL, message
 from appliance.settings import Operators
 
 log = logging.getLogger(__name__)
@@ -132,7 +133,8 @@ def _answer(line: bytes, operator: Operator, commands: Mapping[str, Command]) ->
         request = json.loads(line)
         name, arguments = request["command"], request.get("arguments", {})
     except (ValueError, KeyError, TypeError):
-        return {"error": "The request is not understood.", "code": "protocol", "next_step": ""}
+        next_step = message(PROTOCOL).next_step
+        return {"error": "The request is not understood.", "code": PROTOCOL, "next_step": next_step}
     try:
         return {"result": _run(name, arguments, operator, commands)}
     except ApplianceError as error:
@@ -162,7 +164,18 @@ class AnsweredError(ApplianceError):
 
 
 def call(path: Path, command: str, **arguments: Any) -> dict[str, Any]:
-    """Ask a daemon to do something.
+    """Ask a daemon to do something; raises as `ask` does."""
+    return ask(path, command, arguments)
+
+
+def ask(
+    path: Path,
+    command: str,
+    arguments: Mapping[str, Any],
+    *,
+    limit_s: float = ANSWER_TIMEOUT_S,
+) -> dict[str, Any]:
+    """Ask a daemon to do something, and wait no longer than that for its answer.
 
     Raises
     ------
@@ -171,10 +184,10 @@ def call(path: Path, command: str, **arguments: Any) -> dict[str, Any]:
     AnsweredError
         The daemon refused; the sentence is its own.
     """
-    request = json.dumps({"command": command, "arguments": arguments}).encode() + b"\n"
+    request = json.dumps({"command": command, "arguments": dict(arguments)}).encode() + b"\n"
     try:
         with socket.socket(socket.AF_UNIX) as connection:
-            connection.settimeout(ANSWER_TIMEOUT_S)
+            connection.settimeout(limit_s)
             connection.connect(str(path))
             connection.sendall(request)
             answer = json.loads(connection.makefile("rb").readline(MAXIMUM_LINE_BYTES))

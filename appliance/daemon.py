@@ -12,17 +12,21 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-from appliance import logs
+from appliance import __version__, facts, logs
 from appliance.control import Command, ControlServer, Operator
 from appliance.ending import ends_on
 from appliance.errors import EXIT_CONFIG, ApplianceError, ConfigError, TransientError
+from appliance.facts import Facts, StoreVersion
 from appliance.line import Role
+from appliance.pausing import pause_actions
 from appliance.settings import Settings
 from appliance.storage import Root
 from appliance.stores.database import open_engine
 from appliance.stores.journal import Journal
+from appliance.stores.operations import OPERATIONS
 
 log = logging.getLogger(__name__)
 
@@ -56,10 +60,12 @@ class Daemon:
     steps
         Each runs in a thread of its own until the daemon ends.
     commands
-        Further actions at the control socket, beside retry, hold, resume, set_aside and status.
+        Further actions at the control socket, beside those on a slide, pause, go_on and status.
     words
         What the daemon is, for the screen ("listening on 11112", "cpu, 2 workers"); what changes
         is given as a function.
+    facts
+        What only this daemon knows, for the screen; asked by whoever asks for the status.
     """
 
     def __init__(
@@ -71,14 +77,18 @@ class Daemon:
         steps: Sequence[Step],
         commands: Mapping[str, Command] | None = None,
         words: str | Callable[[], str] = "",
+        facts: Callable[[], Facts] = Facts,
     ) -> None:
         self.name = name
         self._settings = settings
         self._journal = journal
         self._steps = steps
-        self._commands = slide_actions(journal) | dict(commands or {})
+        self._commands = slide_actions(journal) | pause_actions(journal, name)
+        self._commands |= dict(commands or {})
         self._commands["status"] = Command(role=Role.VIEWER, run=self._status)
         self._words: Callable[[], str] = words if callable(words) else lambda: words
+        self._facts = facts
+        self._started_at = time.time()
         self._stop = threading.Event()
         self._failure: BaseException | None = None
         self._parent = os.environ.pop(PARENT, None)  # not for processes that we start
@@ -152,7 +162,21 @@ class Daemon:
             "words": self._words(),
             "operator": operator.name,
             "role": operator.role,
+            "version": __version__,
+            "started_at": self._started_at,
+            "memory_bytes": facts.memory_bytes(),
+            "settings": self._settings.digests,
+            **self._known(),
         }
+
+    def _known(self) -> dict[str, Any]:
+        """Give the facts, or the sentence why they cannot be given now."""
+        try:
+            known = self._facts()
+            journal = StoreVersion(store="journal", schema=self._journal.board.schema())
+            return {"facts": facts.written(replace(known, stores=(journal, *known.stores)))}
+        except ApplianceError as error:
+            return {"lacks": str(error)}
 
 
 def describe(error: BaseException) -> str:
@@ -186,7 +210,7 @@ def slide_actions(journal: Journal) -> dict[str, Command]:
 
         return Command(role=Role.TECHNICIAN, run=run)
 
-    return {action: act(action) for action in ("retry", "hold", "resume", "set_aside")}
+    return {action: act(action) for action in OPERATIONS}
 
 
 def notify(message: str) -> None:

@@ -1,6 +1,7 @@
 """Logging: one line a fact, the slide's opaque id in front, never an identity.
 
-Under systemd the journal adds the time; elsewhere we do. Libraries that put attribute values into
+Under systemd the journal adds the time; elsewhere, and in the file that the screen merges with
+those of other daemons, we do. Libraries that put attribute values into
 their messages (pydicom does) are held to errors of the library itself, which carry none.
 """
 
@@ -55,16 +56,17 @@ def set_up(daemon: str, *, file: Path | None = None, level: int = logging.INFO) 
     level
         Of our own packages.
     """
-    clock = "" if "JOURNAL_STREAM" in os.environ else "%(asctime)s "
-    layout = logging.Formatter(f"{clock}{daemon} %(levelname)s [%(slide)s] %(message)s")
+    layout = f"{daemon} %(levelname)s [%(slide)s] %(message)s"
+    timed = f"%(asctime)s {layout}"
     handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
+    handlers[0].setFormatter(logging.Formatter(layout if "JOURNAL_STREAM" in os.environ else timed))
     if file is not None:
         handlers.append(logging.FileHandler(file, encoding="utf-8"))
+        handlers[1].setFormatter(logging.Formatter(timed))
     root = logging.getLogger()
     for old in root.handlers[:]:
         root.removeHandler(old)
     for handler in handlers:
-        handler.setFormatter(layout)
         handler.addFilter(_SlideFilter())
         root.addHandler(handler)
     root.setLevel(level)

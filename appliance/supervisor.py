@@ -27,6 +27,8 @@ def daemon_commands(settings: Settings) -> dict[str, tuple[str, ...]]:
     }
     for route in settings.routes:
         commands[f"deliver@{route.name}"] = ("deliver", route.name)
+    if settings.notices is not None:
+        commands["notify"] = ("notify",)
     return commands
 
 

@@ -32,7 +32,6 @@ class NotStarted(PeerUnavailable):
     """A daemon of a temporary appliance does not come up."""
 
     code = "not-started"
-    next_step = "Look whether the machine is very busy, then run the command again."
 
 
 def reads_pixels() -> bool:

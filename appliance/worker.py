@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from appliance.errors import IncompleteSlide, LeaseLost, RejectedError, TransientError
-from appliance.line import ZONES, Claim, Outcome, Stage
+from appliance.line import DAEMONS, ZONES, Claim, Outcome, Stage
 from appliance.logs import about_slide
+from appliance.pausing import NODE, Pausing
 from appliance.storage import (
     Root,
     discard,
@@ -152,12 +153,16 @@ class Worker:
         self._stage = stage
         self._handle = handle
         self._swept_at = float("-inf")
+        self._is_paused = Pausing(journal, DAEMONS[stage])
 
     def step(self) -> bool:
-        """Work on one slide; False when none waits."""
+        """Work on one slide; False when none waits, or the daemon is paused."""
         if time.monotonic() - self._swept_at >= SWEEP_EVERY_S:
             self.sweep()
             self._swept_at = time.monotonic()
+        # A paused node takes no new slides; those that it took are put together.
+        if DAEMONS[self._stage] != NODE and self._is_paused():
+            return False
         claim = self._journal.claim(self._stage)
         if claim is None:
             return False

@@ -1,4 +1,4 @@
-"""Commands of the DICOM node: node, deliver, deliveries, purge, send, import, echo, peer."""
+"""Commands of the node: node, deliver, notify, deliveries, purge, send, import, echo, peer."""
 
 import argparse
 import signal
@@ -20,6 +20,10 @@ def register(commands: Any) -> None:
     _add(commands, "node", "run the daemon that receives slides", run_node)
     deliver = _add(commands, "deliver", "run the daemon of one route", run_deliver)
     deliver.add_argument("route", metavar="ROUTE", help="its name in the settings")
+    notify = _add(commands, "notify", "run the daemon that sends notices to people", run_notify)
+    notify.add_argument(
+        "--test", action="store_true", help="send a test to every receiver, and end"
+    )
     sending = _add(commands, "send", "send a folder of DICOM files, as a scanner does", run_send)
     sending.add_argument("folder", type=Path, metavar="FOLDER", help="a folder, or one file")
     _add_endpoint(sending)
@@ -54,6 +58,17 @@ def run_deliver(arguments: argparse.Namespace) -> int:
     settings = load(arguments.settings)
     route = settings.route(arguments.route)
     return archive.run(settings, route) if route.is_archive else daemon.run(settings, route)
+
+
+def run_notify(arguments: argparse.Namespace) -> int:
+    """Run the notify daemon, or send a test message."""
+    from appliance.settings import load
+    from dicom_node.notify import daemon
+
+    settings = load(arguments.settings)
+    if arguments.test:
+        return 0 if daemon.send_test(settings, print) else 1
+    return daemon.run(settings)
 
 
 def run_purge(arguments: argparse.Namespace) -> int:

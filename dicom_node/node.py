@@ -1,6 +1,7 @@
 """The node daemon: the SCP, the watcher over what arrives, and the assemble stage."""
 
 import logging
+import shutil
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from appliance.settings import Settings
 from appliance.storage import Root, free_bytes, write_durably
 from appliance.stores.database import open_engine
 from appliance.stores.deposits import Deposits
+from appliance.stores.intake import Intake
 from appliance.stores.journal import Journal
 from appliance.stores.originals import Originals
 from appliance.stores.receipts import Receipts
@@ -27,10 +29,13 @@ from dicom_node.receive.listening import listen
 from dicom_node.receive.places import receipts_url
 from dicom_node.receive.scp import StorageSCP
 from dicom_node.receive.spool import FreeBytes, Spool
+from dicom_node.receive.telling import node_facts
 from dicom_node.receiving import Receiving, build_receiving, commitment_terms
 from dicom_node.slides.arrivals import DAEMON, Arrivals, Scanner
 from dicom_node.slides.assemble import Assemble
 from dicom_node.slides.completeness import Profile
+from dicom_node.slides.described import Description
+from dicom_node.slides.finding import find_command
 from dicom_node.slides.purging import Purge
 
 log = logging.getLogger(__name__)
@@ -39,6 +44,7 @@ PORT_FILE: Final = "node.port"
 """In `run/`: the port that the node is bound to, for a settings file that asks for port 0."""
 
 _SWEEP_EVERY_S: Final = 5.0
+_SAMPLE_EVERY_S: Final = 300.0
 _REST: Final = 4.0
 _LONGEST_REST_S: Final = 5.0
 
@@ -161,6 +167,7 @@ def run(settings: Settings) -> int:
     """Run the node daemon; give the exit code."""
     journal = open_journal(settings)
     node = build(settings, journal)
+    intake = Intake(open_engine(receipts_url(node.root), store="receipts"))
     web = open_web(settings)
     port = node.start()
     if web is not None:
@@ -176,9 +183,11 @@ def run(settings: Settings) -> int:
             node.answerer.decide,
             node.answerer.answer,
             _Sweep(node),
+            _Sampling(node),
             listeners.tend,
         ],
         commands=commands(node),
+        facts=lambda: node_facts(settings.scanners, intake, node.spool),
         words="; ".join(
             one
             for one in (_words(settings, port, None if web is None else web.port), node.scp.words)
@@ -227,7 +236,11 @@ def commands(node: Node) -> dict[str, Command]:
     return {
         "force_complete": Command(role=Role.TECHNICIAN, run=force_complete),
         "settle_conflict": Command(role=Role.ADMINISTRATOR, run=settle_conflict),
+        "find": find_command(receipts=node.receipts, journal=node.journal),
         **node.purge.commands(),
+        **Description(
+            receipts=node.receipts, originals=node.purge.originals, path_of=node.spool.path
+        ).commands(),
     }
 
 
@@ -309,6 +322,22 @@ class _Sweep:
         n_swept = self._node.spool.sweep_incoming()
         if n_swept:
             log.info("%d partial objects of dropped transfers were removed", n_swept)
+        return False
+
+
+class _Sampling:
+    """Notes how full the disk is, every few minutes."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self._sampled_at = float("-inf")
+
+    def __call__(self) -> bool:
+        if time.monotonic() - self._sampled_at < _SAMPLE_EVERY_S:
+            return False
+        usage = shutil.disk_usage(self._node.root.path)
+        self._node.journal.sample_disk(free_bytes=usage.free, total_bytes=usage.total)
+        self._sampled_at = time.monotonic()
         return False
 
 

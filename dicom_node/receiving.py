@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from appliance.pausing import NODE, Pausing
 from appliance.settings import Commitment, Settings
 from appliance.storage import Root, free_bytes
 from appliance.stores.commitments import Commitments
@@ -80,6 +81,7 @@ def build_receiving(
         services=commitment.services,
         tls=None if settings.node.tls is None else server_context(settings.node.tls),
         doors=Doors(connections_per_address=settings.node.connections_per_address),
+        is_drained=Pausing(journal, NODE),
     )
     return Receiving(
         listening=listening, spool=spool, receipts=receipts, commitments=commitments, scp=scp

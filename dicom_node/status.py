@@ -44,7 +44,6 @@ class PeerFailed(PeerUnavailable):
     """
 
     code = "peer-failed"
-    next_step = "Look at the messages of the other system; it is tried again some times."
 
 
 class AlreadyThere(DeliveryRefused):

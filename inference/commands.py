@@ -18,6 +18,7 @@ def _infer(arguments: argparse.Namespace) -> int:
     from appliance.settings import load
     from appliance.storage import Root
     from appliance.worker import Worker
+    from inference.facts import infer_facts
     from inference.model import bundle
     from inference.remote.models import remote_models
     from inference.running import engine
@@ -60,6 +61,7 @@ def _infer(arguments: argparse.Namespace) -> int:
         journal=journal,
         steps=[*(infer_step for _ in range(predictor.slides)), report.step],
         words=words,
+        facts=lambda: infer_facts(predictor, remotes, workers),
     )
     try:
         return daemon.run()

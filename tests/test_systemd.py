@@ -108,6 +108,7 @@ def credentials(path: Path) -> set[str]:
         ("infer", set()),
         ("deliver@", {"sign.pub", "retired"}),
         ("archive@", set()),
+        ("notify", set()),
         ("release", (set(NAMES) - {"seal.pub"}) | {CERTIFICATES}),
     ],
 )

@@ -1,65 +1,28 @@
-"""What an operator can do: one table that makes the keys, the help and the command palette.
+"""What an operator can do: one table that makes the keys, the help, the footer and the palette.
 
-An action on a slide goes through the control socket of the daemon that works the slide's stage;
-the daemon knows who asks, decides, and writes the audit event. This side holds no rights.
+An action goes through the control socket of the daemon concerned; the daemon knows who asks,
+decides, and writes the audit event. This side holds no rights.
 """
 
-from dataclasses import dataclass
-from typing import Literal
+from appliance.line import DAEMONS, Mark, Role, SlideStatus, Stage, State, Verdict
+from tui.action import Action, Choice, Move, Subject
 
-from appliance import control
-from appliance.errors import ApplianceError, PeerUnavailable
-from appliance.line import DAEMONS, Role, SlideStatus, Stage, State
-from appliance.storage import Root
-from tui.health import start_step
-
-Question = Literal["nothing", "confirm", "reason"]
+CONFLICT = "conflicting-instance"
+JUDGED = (Verdict.RESCAN, Verdict.REVIEW)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Action:
-    """Something an operator can do to one slide."""
-
-    name: str
-    """Command at the control socket."""
-    key: str
-    label: str
-    sentence: str
-    """What it does, in one sentence."""
-    done: str
-    """What was done, to follow the slide's name."""
-    role: Role
-    """The role that the daemon will ask for; only the daemon decides."""
-    states: frozenset[State]
-    """States of a slide in which it makes sense."""
-    asks: Question = "nothing"
-    question: str = ""
-    """What is asked before it is done, with {slide} for its name."""
-    daemon: str | None = None
-    """The daemon that does it; None for the one that works the slide's stage."""
+def _asks_for_a_person(slide: SlideStatus) -> bool:
+    return slide.verdict in JUDGED
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Move:
-    """Something that changes only what is shown."""
-
-    name: str
-    """Action of the application."""
-    key: str
-    label: str
-    sentence: str
+def _never(_slide: SlideStatus) -> bool:
+    return False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """What came of an action, for the technician."""
+NO_NAMES = "Write no patient names."
+BY_VERDICT = "Only for a slide with the verdict rescan or review."
 
-    title: str
-    sentence: str
-    worked: bool
-
-
-ACTIONS: tuple[Action, ...] = (
+SLIDE_ACTIONS: tuple[Action, ...] = (
     Action(
         name="retry",
         key="r",
@@ -88,6 +51,38 @@ ACTIONS: tuple[Action, ...] = (
         states=frozenset({State.HELD}),
     ),
     Action(
+        name="mark_requested",
+        key="m",
+        label="Rescan asked",
+        sentence="Note that the glass slide will be scanned again; others see it.",
+        done="is noted: a rescan was asked for.",
+        role=Role.TECHNICIAN,
+        when=lambda slide: _asks_for_a_person(slide) and slide.mark is not Mark.REQUESTED,
+        only=BY_VERDICT,
+    ),
+    Action(
+        name="mark_done",
+        key="M",
+        label="Rescan done",
+        sentence="Note that nothing more is to be done: scanned again, or looked at and good.",
+        done="is noted: nothing more is to be done.",
+        role=Role.TECHNICIAN,
+        when=lambda slide: _asks_for_a_person(slide) and slide.mark is not Mark.DONE,
+        only=BY_VERDICT,
+        in_footer=lambda slide: slide.verdict is Verdict.REVIEW or slide.mark is Mark.REQUESTED,
+    ),
+    Action(
+        name="unmark",
+        key="N",
+        label="Take note back",
+        sentence="Take back what was noted about a rescan.",
+        done="has no note any more.",
+        role=Role.TECHNICIAN,
+        when=lambda slide: slide.mark is not None,
+        only="Only for a slide with a note about a rescan.",
+        in_footer=_never,
+    ),
+    Action(
         name="set_aside",
         key="x",
         label="Set aside",
@@ -96,7 +91,7 @@ ACTIONS: tuple[Action, ...] = (
         role=Role.TECHNICIAN,
         states=frozenset({State.WAITING, State.RUNNING, State.HELD, State.DONE}),
         asks="reason",
-        question="Why is {slide} set aside? Write no patient names.",
+        question=f"Why is {{subject}} set aside? {NO_NAMES}",
     ),
     Action(
         name="force_complete",
@@ -107,11 +102,128 @@ ACTIONS: tuple[Action, ...] = (
         role=Role.TECHNICIAN,
         states=frozenset({State.RECEIVING}),
         asks="confirm",
-        question="Begin {slide} now, without waiting for more objects? An object that comes later "
-        "begins a new revision.",
+        question="Begin {subject} now, without waiting for more objects? An object that comes "
+        "later begins a new revision.",
+        daemon=DAEMONS[Stage.ASSEMBLE],
+    ),
+    Action(
+        name="settle_conflict",
+        key="k",
+        label="Settle conflict",
+        sentence="Choose which of two different objects under one identifier is right.",
+        role=Role.ADMINISTRATOR,
+        states=frozenset({State.ASIDE, State.HELD}),
+        when=lambda slide: slide.error_code == CONFLICT,
+        only="Only for a slide of which two different objects came under one identifier.",
+        asks="choice",
+        question="Which object of {subject} is right? The other is never used again; ask the "
+        "scanner's service when in doubt.",
+        choices=(
+            Choice(value="first", label="the one that came first"),
+            Choice(value="newest", label="the one that came last"),
+        ),
+        argument="keep",
+        daemon=DAEMONS[Stage.ASSEMBLE],
+        done="goes on with the chosen object.",
+    ),
+    Action(
+        name="purge",
+        key="P",
+        label="Purge originals",
+        sentence="Remove the received originals of a slide that an archive holds.",
+        role=Role.ADMINISTRATOR,
+        states=frozenset({State.DONE}),
+        asks="confirm",
+        question="Remove the originals of {subject} from this machine, for ever?",
+        rehearsed=True,
+        in_footer=_never,
         daemon=DAEMONS[Stage.ASSEMBLE],
     ),
 )
+
+MACHINE_ACTIONS: tuple[Action, ...] = (
+    Action(
+        name="probe",
+        key="e",
+        label="Echo",
+        sentence="Ask the other side of a route now whether it answers; nothing is sent to it.",
+        role=Role.TECHNICIAN,
+        subject=Subject.ROUTE,
+    ),
+    Action(
+        name="send_again",
+        command="retry_parcel",
+        at_archive="retry_deposits",
+        key="f",
+        label="Send again",
+        sentence="Send now what waits on a route or was refused there.",
+        role=Role.TECHNICIAN,
+        subject=Subject.ROUTE,
+    ),
+    Action(
+        name="pause_route",
+        command="pause",
+        key="w",
+        label="Pause route",
+        sentence="Send nothing more on a route until it goes on.",
+        role=Role.TECHNICIAN,
+        subject=Subject.ROUTE,
+        asks="note",
+        question=f"Why is {{subject}} paused? Others read it. {NO_NAMES}",
+    ),
+    Action(
+        name="go_on_route",
+        command="go_on",
+        key="g",
+        label="Go on",
+        sentence="Let a paused route send again.",
+        role=Role.TECHNICIAN,
+        subject=Subject.ROUTE,
+    ),
+    Action(
+        name="drain",
+        command="pause",
+        key="d",
+        label="Drain",
+        sentence="Take no new slides, so that the line runs empty for maintenance.",
+        role=Role.TECHNICIAN,
+        subject=Subject.NODE,
+        asks="note",
+        question="Scanners will be told to wait, and send later by themselves. Why? Others read "
+        f"it. {NO_NAMES}",
+    ),
+    Action(
+        name="take_again",
+        command="go_on",
+        key="i",
+        label="Take slides",
+        sentence="Take new slides again after maintenance.",
+        role=Role.TECHNICIAN,
+        subject=Subject.NODE,
+    ),
+    Action(
+        name="pause_daemon",
+        command="pause",
+        key="W",
+        label="Pause a daemon",
+        sentence="Let a daemon begin no new slide until it goes on.",
+        role=Role.TECHNICIAN,
+        subject=Subject.DAEMON,
+        asks="note",
+        question=f"Why does {{subject}} pause? Others read it. {NO_NAMES}",
+    ),
+    Action(
+        name="go_on_daemon",
+        command="go_on",
+        key="G",
+        label="Daemon goes on",
+        sentence="Let a paused daemon begin slides again.",
+        role=Role.TECHNICIAN,
+        subject=Subject.DAEMON,
+    ),
+)
+
+ACTIONS = SLIDE_ACTIONS + MACHINE_ACTIONS
 
 MOVES: tuple[Move, ...] = (
     Move(
@@ -121,71 +233,58 @@ MOVES: tuple[Move, ...] = (
         sentence="Show only slides, or log lines, that contain what you type; escape clears it.",
     ),
     Move(
+        name="order",
+        key="o",
+        label="Sort",
+        sentence="Sort slides by what needs you, newest, name, scanner, or time taken.",
+    ),
+    Move(
         name="label",
         key="b",
         label="Label",
         sentence="What the slide's label says, beside the header. It is noted who looked.",
     ),
+    Move(
+        name="picture",
+        key="p",
+        label="Picture",
+        sentence="The slide picture as large as the terminal, to see where an artifact lies.",
+    ),
     Move(name="system", key="s", label="System", sentence="Disk, daemons, queues and routes."),
     Move(name="log", key="l", label="Log", sentence="What the daemons write, as it comes."),
+    Move(
+        name="audit",
+        key="a",
+        label="Audit",
+        sentence="Who did what to which slide, daemons and operators; of one slide from there.",
+    ),
+    Move(
+        name="settings",
+        key="comma",
+        label="Settings",
+        sentence="The settings file, checked, with every mistake at its line.",
+    ),
     Move(name="copy", key="y", label="Copy id", sentence="Copy the slide's id to the clipboard."),
-    Move(name="theme", key="t", label="Theme", sentence="Dark, light, high contrast."),
+    Move(
+        name="copy_error",
+        key="Y",
+        label="Copy sentence",
+        sentence="Copy why the slide is as it is, with its id, for a mail to the service.",
+    ),
+    Move(
+        name="theme",
+        key="t",
+        label="Theme",
+        sentence="Dark, light, high contrast, without colour; it is kept for the next time.",
+    ),
     Move(name="explain", key="question_mark", label="Help", sentence="Keys, glyphs and words."),
     Move(name="quit", key="q", label="Quit", sentence="Leave the screen; the line goes on."),
 )
 
-SHOWN_KEYS = {"slash": "/", "question_mark": "?"}
+SHOWN_KEYS = {"slash": "/", "question_mark": "?", "comma": ","}
 """How keys with long names are shown."""
 
 
 def action_named(name: str) -> Action:
     """Find an action by its name."""
     return next(action for action in ACTIONS if action.name == name)
-
-
-def daemon_for(action: Action, slide: SlideStatus) -> str:
-    """Name the daemon that does an action on a slide.
-
-    A slide at deliver belongs to the daemon of its first route that still has something to do.
-    """
-    if action.daemon is not None:
-        return action.daemon
-    if slide.stage is not Stage.DELIVER:
-        return DAEMONS[slide.stage]
-    for delivery in slide.deliveries:
-        if delivery.state is not State.DONE:
-            return f"deliver@{delivery.route}"
-    return DAEMONS[Stage.RELEASE]
-
-
-def perform(
-    action: Action, slide: SlideStatus, *, name: str, root: Root, reason: str = ""
-) -> Answer:
-    """Ask the daemon concerned, and put its answer into words; never raises for a refusal.
-
-    Parameters
-    ----------
-    action, slide
-        What to do to which slide.
-    name
-        How the technician knows the slide.
-    root
-        Where the control sockets are.
-    reason
-        Why, for the event list.
-    """
-    daemon = daemon_for(action, slide)
-    try:
-        control.call(root.socket(daemon), action.name, slide_id=slide.slide_id, reason=reason)
-    except ApplianceError as error:
-        return Answer(title=str(error), sentence=advice(error, daemon), worked=False)
-    return Answer(title=action.label, sentence=f"{name} {action.done}", worked=True)
-
-
-def advice(error: ApplianceError, daemon: str) -> str:
-    """Say what to do about a refusal."""
-    if isinstance(error, control.AnsweredError):
-        return error.answered_next_step
-    if isinstance(error, PeerUnavailable):
-        return start_step(daemon)
-    return error.next_step

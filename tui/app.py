@@ -1,74 +1,53 @@
-"""The application: it keeps the newest view, hands it to the screens, and asks daemons to act.
+"""The application: keys, screens, and what the technician does.
 
-Threads read the journal, the release daemon's names and a slide's story; they post frozen values,
-and only the handlers here change what is shown.
+What is shown comes from the half that follows the line (`tui.following`); what is done goes to a
+daemon (`tui.acting`).
 """
 
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import PurePath
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from textual import on
-from textual.app import App, SystemCommand
+from textual.actions import ActionParseResult, parse
+from textual.app import SystemCommand
 from textual.binding import BindingType
+from textual.dom import DOMNode
 from textual.screen import Screen
-from textual.worker import Worker, WorkerState
 
 from appliance.line import SlideStatus
-from appliance.settings import Settings
-from appliance.storage import Root
-from tui import label, names, rows
-from tui.actions import ACTIONS, MOVES, Action, action_named, perform
-from tui.feed import NO_ANSWER, TRY_AGAIN_S, JournalChanged, JournalFeed, JournalLost
+from tui import label, offers, palette, preferences, rows
+from tui.acting import Acting
+from tui.actions import action_named
+from tui.following import FollowingApp
 from tui.keys import bindings
-from tui.names import Names
-from tui.screens.ask import ConfirmScreen, ReasonScreen
+from tui.performing import Target
+from tui.screens.audit import AuditScreen
 from tui.screens.base import LineScreen
 from tui.screens.help import HelpScreen
 from tui.screens.label import LabelScreen
 from tui.screens.log import LogScreen
+from tui.screens.picture import PictureScreen
+from tui.screens.settings import SettingsScreen
 from tui.screens.slide import SlideScreen
 from tui.screens.system import SystemScreen
 from tui.screens.worklist import WorklistScreen
-from tui.snapshot import Snapshot
-from tui.story import read_story
-from tui.themes import DARK, THEMES, next_theme
-from tui.view import (
-    ActionAnswered,
-    LabelAnswered,
-    NamesLearned,
-    NamesWanted,
-    StoryRead,
-    StoryWanted,
-    View,
-)
+from tui.themes import next_theme, short_name
+from tui.view import ActionRehearsed, LabelAnswered
 from tui.widgets.slide_list import SlideList
 
 STYLES: list[str | PurePath] = [
     "app.tcss",
-    *(f"screens/{name}.tcss" for name in ("worklist", "slide", "system", "log", "ask")),
+    *(f"screens/{name}.tcss" for name in ("worklist", "slide", "picture", "system", "log", "settings", "ask")),
 ]
-TICK_S = 1.0
-ERROR_SHOWN_S = 12.0
 WIDTH_CLASSES = [(0, "-narrow"), (rows.MEDIUM, "-medium"), (rows.WIDE, "-wide")]
 HEIGHT_CLASSES = [(0, "-low"), (36, "-high")]
 """CSS classes of a screen from so many cells on."""
 
 
-class CoverslipApp(App[None]):
-    """The screen of the technician.
-
-    Parameters
-    ----------
-    settings
-        Checked settings: where journal, sockets and logs are.
-    clock
-        Seconds since the epoch.
-    watch
-        Whether to follow the journal; a test may show snapshots by itself instead.
-    """
+class CoverslipApp(FollowingApp):
+    """The screen of the technician; parameters as of `FollowingApp`."""
 
     TITLE = "Coverslip"
     CSS_PATH: ClassVar[list[str | PurePath]] = STYLES
@@ -76,158 +55,13 @@ class CoverslipApp(App[None]):
     HORIZONTAL_BREAKPOINTS = WIDTH_CLASSES
     VERTICAL_BREAKPOINTS = HEIGHT_CLASSES
 
-    def __init__(
-        self, settings: Settings, *, clock: Callable[[], float] = time.time, watch: bool = True
-    ) -> None:
-        super().__init__()
-        self.animation_level = "none"
-        self.settings = settings
-        self._clock = clock
-        self._watch = watch
-        self._root = Root(settings.storage.root)
-        self._names = Names()
-        self._snapshot: Snapshot | None = None
-        self._lost: str | None = None
-        self._story_of: str | None = None
-        self._feed = JournalFeed(settings, self.post_message, clock)
-        for theme in THEMES:
-            self.register_theme(theme)
-        self.theme = DARK.name
-
-    @property
-    def view(self) -> View:
-        """What is known now."""
-        return View(
-            settings=self.settings,
-            snapshot=self._snapshot,
-            now=self._clock(),
-            names=self._names,
-            lost=self._lost,
-        )
+    def __init__(self, *given: Any, **named: Any) -> None:
+        super().__init__(*given, **named)
+        self._acting = Acting(self, self.asking, lambda: self.view)
 
     def on_mount(self) -> None:
-        """Begin at the worklist and watch the journal."""
+        """Begin at the worklist."""
         self.push_screen(WorklistScreen(self.view))
-        if self._watch:
-            self._start_feed()
-            self.set_interval(TICK_S, self._show)
-
-    def on_unmount(self) -> None:
-        """Let the feed's thread end."""
-        self._feed.stop()
-
-    # What threads report.
-
-    def _start_feed(self) -> None:
-        self.run_worker(self._feed.run, thread=True, group="feed", exit_on_error=False)
-
-    def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
-        """Say it when the feed died of a database error, and start it again after a while."""
-        if event.worker.group == "feed" and event.state is WorkerState.ERROR:
-            self.post_message(JournalLost(NO_ANSWER))
-            self.set_timer(TRY_AGAIN_S, self._start_feed)
-
-    @on(JournalChanged)
-    def _changed(self, message: JournalChanged) -> None:
-        before = self.view.slide(self._story_of)
-        self._snapshot = message.snapshot
-        self._lost = None
-        self._show()
-        after = self.view.slide(self._story_of)
-        if _chapter(before) != _chapter(after):
-            self._read_story(self._story_of)
-            self.refresh_bindings()
-
-    @on(JournalLost)
-    def _journal_lost(self, message: JournalLost) -> None:
-        self._lost = message.sentence
-        self._show()
-
-    @on(StoryRead)
-    def _story_read(self, message: StoryRead) -> None:
-        for screen in self._line_screens():
-            screen.tell(message.story)
-
-    @on(NamesLearned)
-    def _names_learned(self, message: NamesLearned) -> None:
-        if message.answers is None:
-            self._names.not_there(message.wanted)
-        else:
-            self._names.learn(message.answers)
-            self._show()
-
-    @on(ActionAnswered)
-    def _answered(self, message: ActionAnswered) -> None:
-        answer = message.answer
-        self.notify(
-            answer.sentence,
-            title=answer.title,
-            severity="information" if answer.worked else "error",
-            timeout=4.0 if answer.worked else ERROR_SHOWN_S,
-            markup=False,
-        )
-
-    @on(LabelAnswered)
-    def _label_answered(self, message: LabelAnswered) -> None:
-        slide = self.view.slide(message.slide_id)
-        if slide is None or not isinstance(self.screen, LineScreen):
-            return
-        self.push_screen(
-            LabelScreen(
-                self._names.of(slide.slide_id),
-                message.label,
-                may_accept=label.may_accept(slide),
-            ),
-            lambda yes: self._perform(label.ACCEPT_LABEL, slide, "") if yes else None,
-        )
-
-    def _line_screens(self) -> list[LineScreen]:
-        return [screen for screen in self.screen_stack if isinstance(screen, LineScreen)]
-
-    def _show(self) -> None:
-        view = self.view
-        for screen in self._line_screens():
-            screen.show(view)
-
-    # What screens ask for.
-
-    @on(StoryWanted)
-    def _story_wanted(self, message: StoryWanted) -> None:
-        self._story_of = message.slide_id
-        self._read_story(message.slide_id)
-
-    def _read_story(self, slide_id: str | None) -> None:
-        if slide_id is None or not self._watch or self._snapshot is None:
-            return
-        self.run_worker(
-            partial(self._story_work, slide_id),
-            thread=True,
-            group="story",
-            exclusive=True,
-            exit_on_error=False,
-        )
-
-    def _story_work(self, slide_id: str) -> None:
-        story = read_story(self._feed.board, self._root, slide_id)
-        if story is not None:
-            self.post_message(StoryRead(story))
-
-    @on(NamesWanted)
-    def _names_wanted(self, message: NamesWanted) -> None:
-        wanted = self._names.to_ask(message.slide_ids, now=self._clock())
-        if wanted and self._watch:
-            self.run_worker(
-                partial(self._names_work, wanted), thread=True, group="names", exit_on_error=False
-            )
-
-    def _names_work(self, wanted: tuple[str, ...]) -> None:
-        self.post_message(NamesLearned(wanted, names.ask(self._root, wanted)))
-
-    @on(SlideList.Opened)
-    def _opened(self, message: SlideList.Opened) -> None:
-        self.push_screen(SlideScreen(self.view, message.slide_id))
-
-    # What the technician does.
 
     @property
     def slide(self) -> SlideStatus | None:
@@ -236,72 +70,59 @@ class CoverslipApp(App[None]):
         return self.view.slide(screen.slide_id) if isinstance(screen, LineScreen) else None
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Grey out an action that makes no sense for the slide; hide the one for receiving."""
+        """Say what the footer shows: an action of this screen, grey where it cannot be done."""
+        screen = self.screen
         if action == "find":
-            return isinstance(self.screen, LineScreen) and self.screen.HAS_FILTER
-        if action == "label":
+            return isinstance(screen, LineScreen) and screen.HAS_FILTER
+        if action == "order":
+            return isinstance(screen, LineScreen) and screen.HAS_ORDER
+        if action in ("label", "picture", "copy", "copy_error"):
             return self.slide is not None
         if action != "act":
             return True
-        wanted = action_named(str(parameters[0]))
-        slide = self.slide
-        if slide is None:
-            return False
-        if slide.state in wanted.states:
+        subjects = screen.ACTS_ON if isinstance(screen, LineScreen) else ()
+        return offers.in_footer(action_named(str(parameters[0])), self.view, self.slide, subjects)
+
+    async def run_action(
+        self,
+        action: "str | ActionParseResult",
+        default_namespace: DOMNode | None = None,
+        namespaces: Mapping[str, DOMNode] | None = None,
+    ) -> bool:
+        """Do an action of the table also where the footer does not show it, or say why not."""
+        _, name, parameters = parse(action) if isinstance(action, str) else ("", "", ())
+        if name == "act":
+            self.action_act(str(parameters[0]))
             return True
-        return False if wanted.asks == "confirm" else None
+        return await super().run_action(action, default_namespace, namespaces)
 
     def action_act(self, name: str) -> None:
-        """Do something to the slide at the cursor, after a question where one is due."""
-        slide = self.slide
-        if slide is None:
-            return
-        action = action_named(name)
-        question = action.question.format(slide=self._names.of(slide.slide_id))
-        match action.asks:
-            case "nothing":
-                self._perform(action, slide, "")
-            case "confirm":
-                self.push_screen(
-                    ConfirmScreen(question, action.label),
-                    lambda yes: self._perform(action, slide, "") if yes else None,
-                )
-            case "reason":
-                self.push_screen(
-                    ReasonScreen(question),
-                    lambda reason: self._perform(action, slide, reason) if reason else None,
-                )
-
-    def _perform(self, action: Action, slide: SlideStatus, reason: str) -> None:
-        work = partial(self._action_work, action, slide, reason)
-        self.run_worker(work, thread=True, group="action")
-
-    def _action_work(self, action: Action, slide: SlideStatus, reason: str) -> None:
-        name = self._names.of(slide.slide_id)
-        answer = perform(action, slide, name=name, root=self._root, reason=reason)
-        self.post_message(ActionAnswered(answer))
+        """Do something to the slide at the cursor or to the machine, after what is to be asked."""
+        self._acting.begin(action_named(name), self.slide)
 
     def action_label(self) -> None:
         """Ask what the slide's label says."""
         if self.slide is not None:
-            work = partial(self._label_work, self.slide.slide_id)
-            self.run_worker(work, thread=True, group="label", exclusive=True)
-
-    def _label_work(self, slide_id: str) -> None:
-        read = label.ask(self._root, slide_id)
-        if isinstance(read, label.LabelRead):
-            self.post_message(LabelAnswered(slide_id, read))
-        else:
-            self.post_message(ActionAnswered(read))
+            self.asking.label(self.slide.slide_id)
 
     def action_find(self) -> None:
         """Open the filter of this screen."""
         if isinstance(self.screen, LineScreen):
             self.screen.find()
 
+    def action_order(self) -> None:
+        """Sort this screen by the next key."""
+        if isinstance(self.screen, LineScreen):
+            self.screen.sort()
+
+    def action_picture(self) -> None:
+        """Show the slide picture as large as the terminal."""
+        if self.slide is not None:
+            self._go(PictureScreen(self.view, self.slide.slide_id))
+
     def action_system(self) -> None:
         """Show the system."""
-        self._go(SystemScreen(self.view))
+        self._go(SystemScreen(self.view, board=self.board))
 
     def action_log(self) -> None:
         """Show the log; from a slide in full, that slide's lines."""
@@ -310,9 +131,20 @@ class CoverslipApp(App[None]):
         folder = self.settings.storage.root / "log"
         self._go(LogScreen(self.view, folder=folder, sought=sought))
 
+    def action_audit(self) -> None:
+        """Show the audit trail; from a slide in full, that slide's."""
+        on_slide = isinstance(self.screen, SlideScreen)
+        slide_id = self.slide.slide_id if on_slide and self.slide else None
+        self._go(AuditScreen(self.view, board=self.board, slide_id=slide_id))
+
+    def action_settings(self) -> None:
+        """Show the settings file."""
+        self._go(SettingsScreen(self.view, path=self.settings_file))
+
     def action_explain(self) -> None:
         """Show the help."""
-        self._go(HelpScreen(self.view))
+        own = self.preferences.keys
+        self._go(HelpScreen(self.view, own=own, own_file=self._own_file))
 
     def action_copy(self) -> None:
         """Copy the slide's id; works over SSH where the terminal allows it (OSC 52)."""
@@ -320,9 +152,18 @@ class CoverslipApp(App[None]):
             self.copy_to_clipboard(self.slide.slide_id)
             self.notify("The slide's id is on the clipboard.", title="Copied")
 
+    def action_copy_error(self) -> None:
+        """Copy why the slide is as it is."""
+        if self.slide is not None:
+            self.copy_to_clipboard(palette.told(self.slide))
+            self.notify("The slide's id and its sentence are on the clipboard.", title="Copied")
+
     def action_theme(self) -> None:
-        """Go to the next theme."""
+        """Go to the next theme, and keep it."""
         self.theme = next_theme(self.theme).name
+        failed = self._own_file and preferences.keep_theme(self._own_file, short_name(self.theme))
+        if failed:
+            self.notify(failed, title="Theme", severity="warning", markup=False)
 
     def _go(self, screen: LineScreen) -> None:
         """Show a screen; one of the same kind on top is replaced."""
@@ -333,19 +174,28 @@ class CoverslipApp(App[None]):
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """Fill the command palette from the same tables as the keys."""
-        slide = self.slide
-        for action in ACTIONS:
-            if slide is not None and slide.state in action.states:
-                title = f"{action.label} {self._names.of(slide.slide_id)}"
-                yield SystemCommand(title, action.sentence, partial(self.action_act, action.name))
-        for move in MOVES:
-            yield SystemCommand(
-                move.label, move.sentence, partial(screen.run_action, f"app.{move.name}")
-            )
+        for title, sentence, action in palette.entries(self.view, self.slide):
+            yield SystemCommand(title, sentence, partial(screen.run_action, f"app.{action}"))
 
+    # Answers that open a screen.
 
-def _chapter(slide: SlideStatus | None) -> object:
-    """Give what of a slide makes its story worth reading again; progress alone does not."""
-    if slide is None:
-        return None
-    return (slide.revision, slide.stage, slide.state, slide.verdict, slide.deliveries)
+    @on(ActionRehearsed)
+    def _rehearsed(self, message: ActionRehearsed) -> None:
+        if isinstance(self.screen, LineScreen):
+            self._acting.question(message.action, message.target, message.words)
+
+    @on(LabelAnswered)
+    def _label_answered(self, message: LabelAnswered) -> None:
+        slide = self.view.slide(message.slide_id)
+        if slide is None or not isinstance(self.screen, LineScreen):
+            return
+        name = self._names.of(slide.slide_id)
+        accepted = partial(self.asking.do, label.ACCEPT_LABEL, Target(shown=name, slide=slide))
+        self.push_screen(
+            LabelScreen(name, message.label, may_accept=label.may_accept(slide)),
+            lambda yes: accepted() if yes else None,
+        )
+
+    @on(SlideList.Opened)
+    def _opened(self, message: SlideList.Opened) -> None:
+        self.push_screen(SlideScreen(self.view, message.slide_id))

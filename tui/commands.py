@@ -1,4 +1,4 @@
-"""Commands of this package: the screen, and one picture drawn in the terminal."""
+"""Commands of this package: the screen, its words for scripts, a picture, completion."""
 
 import argparse
 import os
@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from appliance.errors import ApplianceError
-from appliance.settings import load as load_settings
 
+SHELLS = ("bash", "zsh", "fish")
 WIDEST_PICTURE = 100
 
 
@@ -17,27 +17,79 @@ class NoTerminal(ApplianceError):
     """The screen was started where there is no terminal."""
 
     code = "no-terminal"
-    next_step = "Start it in a terminal; coverslip status is for scripts."
 
 
 def register(subparsers: "argparse._SubParsersAction[Any]") -> None:
-    """Add `coverslip tui` and `coverslip picture`."""
+    """Add the commands of the screen."""
     screen = subparsers.add_parser("tui", help="the screen: worklist, slide, system, log")
+    screen.add_argument(
+        "--picture",
+        choices=("auto", "kitty", "sixel", "cells"),
+        default="auto",
+        help="how pictures are drawn (default: as well as the terminal can)",
+    )
     screen.set_defaults(run=run_tui)
+    _add_status(subparsers.add_parser("status", help="show the slides on the line, for scripts"))
+    completion = subparsers.add_parser("completion", help="completion for bash, zsh or fish")
+    completion.add_argument("shell", choices=SHELLS)
+    completion.set_defaults(run=run_completion)
     picture = subparsers.add_parser("picture", help="draw a picture in the terminal")
     picture.add_argument("file", type=Path, metavar="FILE.png")
     picture.add_argument("--width", type=_columns, help="columns to fill (default: the terminal)")
     picture.set_defaults(run=run_picture)
 
 
+def _add_status(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--json", action="store_true", help="as values; docs/status.md has the keys"
+    )
+    parser.add_argument("--all", action="store_true", help="every slide that is done, too")
+    parser.add_argument(
+        "--names", action="store_true", help="container identifiers; it is noted who asked"
+    )
+    once = parser.add_mutually_exclusive_group()
+    once.add_argument("--watch", action="store_true", help="go on until ^C, and show each change")
+    once.add_argument(
+        "--attention",
+        action="store_true",
+        help="exit with 0: all is well, 1: something needs a person, 2: it cannot be told",
+    )
+    parser.set_defaults(run=run_status)
+
+
+def run_status(arguments: argparse.Namespace) -> int:
+    """Print the line once, or whenever it changes."""
+    from tui import status_command
+
+    return status_command.run_status(arguments)
+
+
+def run_completion(arguments: argparse.Namespace) -> int:
+    """Print the script that completes commands and options."""
+    from appliance.command import parser
+    from tui import completion
+
+    print(completion.script(parser(), arguments.shell))
+    return 0
+
+
 def run_tui(arguments: argparse.Namespace) -> int:
     """Show the screen until the technician leaves it."""
+    from appliance.settings import load
+    from tui import graphics, preferences
     from tui.app import CoverslipApp
 
-    settings = load_settings(arguments.settings)
+    settings = load(arguments.settings)
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise NoTerminal("The screen needs a terminal.")
-    app = CoverslipApp(settings)
+    own_file = preferences.place()
+    app = CoverslipApp(
+        settings,
+        settings_file=arguments.settings,
+        liked=preferences.read(own_file),
+        own_file=own_file,
+        terminal=graphics.ask(way=arguments.picture),
+    )
     app.run()
     return app.return_code or 0
 

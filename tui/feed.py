@@ -1,9 +1,11 @@
 """The feed: a thread that watches the journal and tells the screen what changed.
 
-It polls `Board.data_version` twice a second (5 µs) and reads only when another process has written.
-It never touches a widget: it posts frozen snapshots, of which only the newest survives.
+It polls `Board.data_version` twice a second (5 µs), reads only when another process has written,
+and then only the slides that changed. It never touches a widget: it posts frozen snapshots, of
+which only the newest survives.
 """
 
+import math
 import shutil
 import threading
 import time
@@ -14,15 +16,17 @@ from textual.message import Message
 
 from appliance.daemon import open_journal
 from appliance.errors import ApplianceError, TransientError
+from appliance.line import DiskSample
 from appliance.settings import Settings
 from appliance.stores.board import Board
+from tui.register import Register
 from tui.snapshot import Disk, Snapshot
 
 POLL_EVERY_S = 0.5
 AT_LEAST_EVERY_S = 10.0
 """Disk space changes without a word in the journal."""
 TRY_AGAIN_S = 2.0
-DISK_DAYS_S = 3 * 86_400.0
+DISK_DAYS_S = 7 * 86_400.0
 SQLITE = "sqlite:///"
 
 NOT_YET = "There is no journal yet: no daemon has been started on this machine."
@@ -106,25 +110,36 @@ class JournalFeed:
     def _watch(self, board: Board) -> None:
         """Post a snapshot whenever there is news, until the file is another or we are stopped."""
         file = self._file_number()
+        register = Register(board)
+        samples: tuple[DiskSample, ...] = ()
         seen: int | None = None
-        shown_at = 0.0
+        shown_at = sampled_at = -math.inf
         while not self._stop.is_set() and self._file_number() == file:
             version = board.data_version()
-            due = time.monotonic() - shown_at > AT_LEAST_EVERY_S
-            if version != seen or due:
-                seen, shown_at = version, time.monotonic()
-                self._post(JournalChanged(self._snapshot(board)))
+            moment = time.monotonic()
+            if moment - sampled_at > AT_LEAST_EVERY_S:
+                samples = board.disk_samples(since=self._clock() - DISK_DAYS_S)
+                sampled_at = moment
+            due = moment - shown_at > AT_LEAST_EVERY_S
+            if version != seen or due or not board.tells_every_write:
+                seen, shown_at = version, moment
+                self._post(JournalChanged(self._snapshot(board, register, samples)))
             self._stop.wait(POLL_EVERY_S)
 
-    def _snapshot(self, board: Board) -> Snapshot:
+    def _snapshot(
+        self, board: Board, register: Register, samples: tuple[DiskSample, ...]
+    ) -> Snapshot:
+        now = self._clock()
+        register.read(now)
         return Snapshot(
-            at=self._clock(),
-            slides=board.snapshot(),
+            at=now,
+            slides=register.slides,
             heartbeats=board.heartbeats(),
-            shards=board.shards(),
+            shards=register.shards,
             disk=disk_of(self._settings.storage.root),
-            disk_samples=board.disk_samples(since=self._clock() - DISK_DAYS_S),
+            disk_samples=samples,
             pauses=board.pauses(),
+            counted=register.tally,
         )
 
     def _path(self) -> Path | None:

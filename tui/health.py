@@ -2,14 +2,20 @@
 
 from dataclasses import dataclass
 
-from appliance.line import DAEMONS, DeliveryStatus, Heartbeat, State
+from appliance.line import DAEMONS, Heartbeat, Pause, Stage, State
 from appliance.settings import Route, Settings
-from tui import words
-from tui.snapshot import Disk, Snapshot
+from tui import amounts, words
+from tui.forecast import Forecast, forecast
+from tui.snapshot import Snapshot
+from tui.tally import RouteTally, route_tallies
 from tui.words import Tone
 
 SILENT_S = 15.0
 """Daemons beat every 2 s; one that is silent for this long is gone or hangs."""
+SOON_S = 2 * 86_400.0
+"""A disk that fills is worth a word when nothing is taken any more so soon."""
+NODE = DAEMONS[Stage.ASSEMBLE]
+UNDER_WAY = (State.RECEIVING, State.WAITING, State.RUNNING)
 GIB = 2**30
 
 
@@ -46,12 +52,14 @@ class RouteState:
     """When the last parcel arrived."""
     error: str | None
     """What is wrong with the parcel that changed last, when something is."""
+    pause: Pause | None = None
 
 
 def daemons_of(settings: Settings) -> tuple[str, ...]:
     """Name every daemon that should run by these settings."""
     fixed = tuple(dict.fromkeys(DAEMONS.values()))
-    return fixed + tuple(f"deliver@{route.name}" for route in settings.routes)
+    told = () if settings.notices is None else ("notify",)
+    return fixed + tuple(f"deliver@{route.name}" for route in settings.routes) + told
 
 
 def pulses(snapshot: Snapshot, settings: Settings) -> tuple[Pulse, ...]:
@@ -62,27 +70,40 @@ def pulses(snapshot: Snapshot, settings: Settings) -> tuple[Pulse, ...]:
 
 def route_states(snapshot: Snapshot, settings: Settings) -> tuple[RouteState, ...]:
     """Give every route with its parcels counted."""
-    parcels = [delivery for slide in snapshot.slides for delivery in slide.deliveries]
-    parcels.extend(snapshot.shards)
+    shards = route_tallies(snapshot.shards)
+    paused = {pause.daemon: pause for pause in snapshot.pauses}
     return tuple(
-        _route_state(route, [parcel for parcel in parcels if parcel.route == route.name])
+        _route_state(
+            route,
+            [one[route.name] for one in (snapshot.tally.routes, shards) if route.name in one],
+            paused.get(f"deliver@{route.name}"),
+        )
         for route in settings.routes
     )
 
 
-def _route_state(route: Route, parcels: list[DeliveryStatus]) -> RouteState:
-    def count(*states: State) -> int:
-        return sum(parcel.state in states for parcel in parcels)
-
-    arrived = [parcel.updated_at for parcel in parcels if parcel.state is State.DONE]
-    newest = max(parcels, key=lambda parcel: parcel.updated_at, default=None)
+def _route_state(route: Route, counted: list[RouteTally], pause: Pause | None) -> RouteState:
+    newest = max((one.newest for one in counted), key=lambda one: one.updated_at, default=None)
     return RouteState(
         route=route,
-        waiting=count(State.WAITING, State.RUNNING, State.HELD),
-        refused=count(State.ASIDE),
-        arrived=len(arrived),
-        last_at=max(arrived, default=None),
+        waiting=sum(one.waiting for one in counted),
+        refused=sum(one.refused for one in counted),
+        arrived=sum(one.arrived for one in counted),
+        last_at=max((one.last_at for one in counted if one.last_at is not None), default=None),
         error=newest.error if newest else None,
+        pause=pause,
+    )
+
+
+def disk_forecast(snapshot: Snapshot, settings: Settings) -> Forecast | None:
+    """Tell when the disk will be full; None while too little is known."""
+    if snapshot.disk is None:
+        return None
+    return forecast(
+        snapshot.disk_samples,
+        free_bytes=snapshot.disk.free_bytes,
+        soft_bytes=settings.storage.soft_free_gib * GIB,
+        hard_bytes=settings.storage.hard_free_gib * GIB,
     )
 
 
@@ -90,8 +111,9 @@ def alarms(snapshot: Snapshot, settings: Settings, *, now: float) -> tuple[Alarm
     """Give what is not well, worst first."""
     found = [
         *_silence(pulses(snapshot, settings), now),
-        *_disk(snapshot.disk, settings),
+        *_disk(snapshot, settings),
         *_routes(route_states(snapshot, settings)),
+        *_pauses(snapshot, now),
     ]
     return tuple(sorted(found, key=lambda alarm: alarm.tone != "bad"))
 
@@ -125,7 +147,8 @@ def start_step(daemon: str) -> str:
     return f"Start it: systemctl start coverslip-{daemon}, or coverslip up."
 
 
-def _disk(disk: Disk | None, settings: Settings) -> list[Alarm]:
+def _disk(snapshot: Snapshot, settings: Settings) -> list[Alarm]:
+    disk = snapshot.disk
     if disk is None:
         return []
     free = words.gib(disk.free_bytes)
@@ -135,7 +158,40 @@ def _disk(disk: Disk | None, settings: Settings) -> list[Alarm]:
     if disk.free_bytes < settings.storage.soft_free_gib * GIB:
         sentence = f"The disk is nearly full ({free} free): new transfers are put off."
         return [Alarm(tone="warn", sentence=sentence, next_step="Free disk space soon.")]
-    return []
+    expected = disk_forecast(snapshot, settings)
+    if expected is None or expected.put_off_in_s is None or expected.put_off_in_s > SOON_S:
+        return []
+    sentence = (
+        f"The disk fills: new transfers are put off in {amounts.about(expected.put_off_in_s)}."
+    )
+    return [Alarm(tone="warn", sentence=sentence, next_step="Free disk space before then.")]
+
+
+def _pauses(snapshot: Snapshot, now: float) -> list[Alarm]:
+    return [_pause(pause, snapshot, now) for pause in snapshot.pauses]
+
+
+def _pause(pause: Pause, snapshot: Snapshot, now: float) -> Alarm:
+    since = f"{words.age(now - pause.at)} by {pause.operator}"
+    because = f" ({pause.reason})" if pause.reason else ""
+    if pause.daemon != NODE:
+        name = pause.daemon.removeprefix("deliver@")
+        who = f"Route {name}" if name != pause.daemon else f"The {pause.daemon} daemon"
+        sentence = f"{who} was paused {since}{because}."
+        return Alarm(tone="warn", sentence=sentence, next_step="Let it go on when you are done.")
+    sentence = f"No slides are taken: drained {since}{because}."
+    return Alarm(tone="warn", sentence=sentence, next_step=_switching_off(snapshot))
+
+
+def _switching_off(snapshot: Snapshot) -> str:
+    """Say whether the machine may be switched off: deliveries that wait go on afterwards."""
+    stages = snapshot.tally.stages
+    n_waiting = stages.get((Stage.DELIVER, State.WAITING), 0)
+    n_open = sum(n for (_, state), n in stages.items() if state in UNDER_WAY) - n_waiting
+    if n_open:
+        return f"Wait: {words.counted(n_open, 'slide')} still on the line."
+    later = f"; {words.counted(n_waiting, 'slide')} will be delivered afterwards"
+    return f"The line is empty: it is safe to switch off{later if n_waiting else ''}."
 
 
 def _routes(found: tuple[RouteState, ...]) -> list[Alarm]:

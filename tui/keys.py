@@ -4,7 +4,9 @@ from textual.binding import Binding, BindingType
 
 from tui.actions import ACTIONS, MOVES, SHOWN_KEYS
 
-NOT_IN_FOOTER = ("label", "copy", "theme", "quit")
+NOT_IN_FOOTER = frozenset(
+    {"label", "picture", "audit", "settings", "copy", "copy_error", "theme", "quit"}
+)
 """Moves that a narrow footer has no room for; help and palette name them."""
 
 
@@ -33,3 +35,13 @@ def bindings() -> list[BindingType]:
         for move in MOVES
     ]
     return [*of_actions, *of_moves]
+
+
+def default_keys() -> dict[str, str]:
+    """Give the key of every action and move by its name, as the table has it."""
+    return {one.name: one.key for one in ACTIONS} | {one.name: one.key for one in MOVES}
+
+
+def shown_key(key: str) -> str:
+    """Write a key as people do; several are parted by a comma."""
+    return " ".join(SHOWN_KEYS.get(one, one) for one in key.split(","))

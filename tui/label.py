@@ -7,7 +7,8 @@ from appliance import control
 from appliance.errors import ApplianceError
 from appliance.line import DAEMONS, Role, SlideStatus, Stage, State
 from appliance.storage import Root
-from tui.actions import Action, Answer, advice
+from tui.action import Action, Answer
+from tui.performing import refusal
 
 MISMATCH = "label-mismatch"
 """Error code of a slide that was set aside because its label names another one."""
@@ -45,7 +46,7 @@ def ask(root: Root, slide_id: str) -> LabelRead | Answer:
     try:
         return label_read(control.call(root.socket(daemon), "label", slide_id=slide_id))
     except ApplianceError as error:
-        return Answer(title=str(error), sentence=advice(error, daemon), worked=False)
+        return refusal(error, daemon)
 
 
 def label_read(answer: dict[str, Any]) -> LabelRead:

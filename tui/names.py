@@ -25,6 +25,7 @@ class Names:
         self._known: dict[str, str] = {}
         self._next_at: dict[str, float] = {}
         self._n_asked: dict[str, int] = {}
+        self._learned: list[str] = []
 
     def of(self, slide_id: str) -> str:
         """Give the container identifier, or the short id while it is not known."""
@@ -53,8 +54,18 @@ class Names:
             self._n_asked.pop(slide_id, None)
 
     def learn(self, answers: Mapping[str, str]) -> None:
-        """Keep what the release daemon answered."""
+        """Keep what a daemon answered."""
+        self._learned.extend(one for one, name in answers.items() if self._known.get(one) != name)
         self._known.update(answers)
+
+    @property
+    def n_learned(self) -> int:
+        """How many names were learned so far."""
+        return len(self._learned)
+
+    def learned_since(self, number: int) -> list[str]:
+        """Give the slides whose names were learned after so many."""
+        return self._learned[number:]
 
 
 def ask(root: Root, slide_ids: tuple[str, ...]) -> dict[str, str] | None:
@@ -74,6 +85,27 @@ def ask(root: Root, slide_ids: tuple[str, ...]) -> dict[str, str] | None:
     except ApplianceError:
         return {}
     return identifiers(answer)
+
+
+def find(root: Root, name: str) -> dict[str, str] | ApplianceError:
+    """Ask the node which slides have exactly this container identifier.
+
+    Asking the release daemon for ten thousand names to search in them would show an operator all of
+    them; the node looks one up and answers with opaque ids.
+
+    Returns
+    -------
+    dict
+        The identifier by slide id; empty when no slide has it.
+    ApplianceError
+        Why it was not looked up.
+    """
+    try:
+        answer = control.call(root.socket("node"), "find", container_identifier=name)
+    except ApplianceError as error:
+        return error
+    found = answer.get("slide_ids")
+    return dict.fromkeys(map(str, found), name) if isinstance(found, list) else {}
 
 
 def identifiers(answer: Mapping[str, Any]) -> dict[str, str]:

@@ -12,8 +12,8 @@ from PIL import Image, ImageFilter
 from appliance.errors import ApplianceError
 from appliance.slides.findings import SLIDE_AREA
 
-MOST_PX = 512
-"""A terminal shows no more than this; larger pictures are shrunk when they are read."""
+MOST_PX = 1024
+"""A terminal with graphics shows no more than this; larger ones are shrunk when they are read."""
 STAINED_LEVEL = 24
 """Saturation (0 to 255) from which a pixel is no empty glass."""
 MARGIN = 0.03
@@ -29,7 +29,6 @@ class PictureUnreadable(ApplianceError):
     """A picture file is missing or damaged."""
 
     code = "picture"
-    next_step = "Check the file's name; a picture can be made again by retrying the slide."
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +85,13 @@ def around_tissue(picture: Image.Image) -> Image.Image:
             min(picture.height, bottom + margin),
         )
     )
+
+
+def scaled(picture: Image.Image, *, width: int, height: int) -> Image.Image:
+    """Scale a picture into at most so many pixels, keeping its shape."""
+    scale = min(width / picture.width, height / picture.height)
+    size = (max(1, int(picture.width * scale)), max(1, int(picture.height * scale)))
+    return picture.resize(size, Image.Resampling.LANCZOS)
 
 
 def cells(picture: Image.Image, *, columns: int, rows: int) -> tuple[tuple[Cell, ...], ...]:

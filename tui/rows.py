@@ -1,20 +1,31 @@
 """One slide as one line of the worklist: pure functions from values to styled text."""
 
-from dataclasses import dataclass
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from functools import lru_cache
+from types import MappingProxyType
 
 from textual.content import Content
 
 from appliance.line import SlideStatus, State, Verdict
 from tui import words
+from tui.arrangement import Order
 from tui.snapshot import Group
 from tui.words import TONES, Tone, Word
 
 MEDIUM = 100
 WIDE = 132
+BROAD = 176
 MARK_WIDTH = 2
 LEAST_BAR = 4
 LONGEST_BAR = 10
+SENT = "Sent"
+CAME = "%d %b %H:%M"
+WORST = (State.DONE, State.RECEIVING, State.HELD, State.WAITING, State.RUNNING, State.ASIDE)
+"""Of several parcels on one route the state that comes last here is shown."""
+NOTHING = Content(" ")
+"""Where nothing was handed to a route."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,13 +38,44 @@ class Layout:
     """Between two glyphs of the stage line."""
     doing: int
     time: int
-    reason: int
-    routes: int
+    came: int
+    """When the first object came, as date and time."""
+    sent: int
+    """What became of each route's parcels."""
+    reason: int = 0
+    """The verdict and why; takes what is left."""
+    routes: tuple[str, ...] = ()
+    """Each has its place in the column `sent`, so that the eye can go down a column."""
 
     @property
     def line(self) -> int:
         """Width of the stage line."""
         return 6 + 5 * len(self.connector)
+
+    @property
+    def names_routes(self) -> bool:
+        """Whether there is room for the names of the routes beside their glyphs."""
+        return sum(len(route) + 2 for route in self.routes) + len(self.routes) - 1 <= self.sent
+
+
+NARROW_COLUMNS = Layout(name=14, scanner=0, connector="─", doing=21, time=0, came=0, sent=0)
+MEDIUM_COLUMNS = Layout(name=16, scanner=11, connector="─", doing=20, time=9, came=0, sent=4)
+WIDE_COLUMNS = Layout(name=16, scanner=10, connector="──", doing=22, time=9, came=0, sent=20)
+BROAD_COLUMNS = Layout(name=20, scanner=14, connector="───", doing=28, time=9, came=12, sent=30)
+COLUMNS = ("name", "scanner", "line", "doing", "time", "came", "reason", "sent")
+SORTED_BY: Mapping[Order, str] = MappingProxyType(
+    {Order.NEWEST: "came", Order.NAME: "name", Order.SCANNER: "scanner", Order.TIME: "time"}
+)
+"""The column whose title shows the order, where that column is there."""
+ORDERS: Mapping[Order, str] = MappingProxyType(
+    {
+        Order.URGENCY: "What needs you first",
+        Order.NEWEST: "All slides, the newest first",
+        Order.NAME: "All slides, by name",
+        Order.SCANNER: "All slides, by scanner",
+        Order.TIME: "All slides, what took longest first",
+    }
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,28 +86,21 @@ class Heading:
     n_slides: int
 
 
-def layout_for(width: int) -> Layout:
-    """Choose columns for a terminal of this width, from 80 cells up."""
+@lru_cache(maxsize=16)
+def layout_for(width: int, routes: tuple[str, ...] = ()) -> Layout:
+    """Choose columns for a terminal of this width, from 80 cells up, and for these routes."""
     if width < MEDIUM:
-        fixed = Layout(name=14, scanner=0, connector="─", doing=19, time=0, reason=0, routes=0)
+        columns = NARROW_COLUMNS
     elif width < WIDE:
-        fixed = Layout(name=16, scanner=11, connector="─", doing=20, time=7, reason=0, routes=0)
+        columns = MEDIUM_COLUMNS
     else:
-        fixed = Layout(name=16, scanner=10, connector="──", doing=21, time=7, reason=0, routes=20)
-    used = MARK_WIDTH + sum(
-        column + 1
-        for column in (fixed.name, fixed.scanner, fixed.line, fixed.doing, fixed.time, fixed.routes)
-        if column
-    )
-    return Layout(
-        name=fixed.name,
-        scanner=fixed.scanner,
-        connector=fixed.connector,
-        doing=fixed.doing,
-        time=fixed.time,
-        reason=max(8, width - used - 1),
-        routes=fixed.routes,
-    )
+        columns = WIDE_COLUMNS if width < BROAD else BROAD_COLUMNS
+    columns = replace(columns, routes=routes)
+    if columns.sent and not columns.names_routes:
+        columns = replace(columns, sent=max(len(SENT), len(routes)))
+    widths = [getattr(columns, column) for column in COLUMNS if column != "reason"]
+    used = MARK_WIDTH + sum(column + 1 for column in widths if column)
+    return replace(columns, reason=max(8, width - used - 1))
 
 
 def toned(text: str, tone: Tone, *, bold: bool = False) -> Content:
@@ -78,17 +113,25 @@ def fitted(content: Content, width: int) -> Content:
     return content.truncate(width, ellipsis=True, pad=True)
 
 
-def titles(layout: Layout) -> Content:
-    """Give the column titles."""
+def titles(layout: Layout, order: Order = Order.URGENCY) -> Content:
+    """Give the column titles, with a mark at the one that slides are sorted by."""
+    said = {
+        "name": "Slide",
+        "scanner": "Scanner",
+        "line": "Line",
+        "doing": "Now",
+        "time": "Time",
+        "came": "Came",
+        "reason": "Verdict",
+        "sent": SENT,
+    }
+    by = SORTED_BY.get(order)
     return _joined(
         layout,
-        name=Content("Slide"),
-        scanner=Content("Scanner"),
-        line=Content("Line"),
-        doing=Content("Now"),
-        time=Content("Time"),
-        reason=Content("Verdict"),
-        routes=Content("Routes"),
+        **{
+            column: Content.styled(f"{title} ▾", "bold") if column == by else Content(title)
+            for column, title in said.items()
+        },
     )
 
 
@@ -104,23 +147,39 @@ def heading(row: Heading, width: int) -> Content:
     )
 
 
-def slide_line(slide: SlideStatus, *, name: str, now: float, layout: Layout) -> Content:
+def slide_line(
+    slide: SlideStatus, *, name: str, now: float, layout: Layout, superseded: bool = False
+) -> Content:
     """Draw one slide; the same object again while nothing of what it says has changed."""
-    took = words.duration(_time_s(slide, now))
-    return _slide_line(slide, name, words.doing(slide, now), took, layout)
+    left_s = words.seconds_left(slide, now)
+    took = words.left(left_s) if left_s is not None else words.duration(_time_s(slide, now))
+    doing = words.doing(slide, now)
+    if left_s is not None and not layout.time:
+        doing = words.doing_until(slide, left_s, layout.doing)
+    return _slide_line(slide, name, doing, took, layout, superseded)
 
 
-@lru_cache(maxsize=2048)
-def _slide_line(slide: SlideStatus, name: str, doing: str, took: str, layout: Layout) -> Content:
+@lru_cache(maxsize=1024)
+def _slide_line(  # noqa: PLR0917  a function with a cache takes its arguments by place
+    slide: SlideStatus,
+    name: str,
+    doing: str,
+    took: str,
+    layout: Layout,
+    superseded: bool,  # noqa: FBT001
+) -> Content:
+    came = time.strftime(CAME, time.localtime(slide.created_at)) if layout.came else ""
+    is_running = slide.state is State.RUNNING and slide.progress > 0
     return _joined(
         layout,
         name=Content.styled(name, "bold"),
         scanner=toned(slide.scanner, "quiet"),
         line=stage_line(slide, layout.connector),
-        doing=_doing(slide, doing, layout.doing),
-        time=toned(took, "quiet"),
-        reason=verdict_and_reason(slide),
-        routes=_routes(slide),
+        doing=_doing(slide, doing, layout),
+        time=toned(took, "busy" if is_running else "quiet"),
+        came=toned(came, "quiet"),
+        reason=verdict_and_reason(slide, superseded=superseded),
+        sent=_sent(slide, layout),
     )
 
 
@@ -136,15 +195,22 @@ def stage_line(slide: SlideStatus, connector: str) -> Content:
     return Content("").join(parts)
 
 
-def verdict_and_reason(slide: SlideStatus) -> Content:
-    """Say the verdict and why, or what is wrong."""
+def verdict_and_reason(slide: SlideStatus, *, superseded: bool = False) -> Content:
+    """Say the verdict, what was done about it and why, or what is wrong."""
     parts: list[Content] = []
+    settled = superseded or slide.mark is not None
     if slide.verdict is not None:
         word = words.VERDICTS[slide.verdict]
-        parts.append(toned(f"{word.glyph} {word.text}", word.tone, bold=True))
+        tone: Tone = "quiet" if settled else word.tone
+        parts.append(toned(f"{word.glyph} {word.text}", tone, bold=not settled))
+    if superseded:
+        parts.append(toned(f"{words.SUPERSEDED.glyph} {words.SUPERSEDED.text}", "quiet"))
+    elif slide.mark is not None:
+        word = words.MARKS[slide.mark]
+        parts.append(toned(f"{word.glyph} {word.text}", word.tone))
     # A good slide needs no reason in a list; a problem always says why.
     if slide.error:
-        tone: Tone = "bad" if slide.state is State.ASIDE else "warn"
+        tone = "bad" if slide.state is State.ASIDE else "warn"
         parts.append(toned(slide.error, tone))
     elif slide.reason and slide.verdict is not Verdict.ACCEPT:
         parts.append(Content(slide.reason))
@@ -153,9 +219,7 @@ def verdict_and_reason(slide: SlideStatus) -> Content:
 
 def _joined(layout: Layout, **columns: Content) -> Content:
     parts = [
-        fitted(columns[column], width)
-        for column in ("name", "scanner", "line", "doing", "time", "reason", "routes")
-        if (width := getattr(layout, column))
+        fitted(columns[column], width) for column in COLUMNS if (width := getattr(layout, column))
     ]
     return Content.assemble(" " * MARK_WIDTH, Content(" ").join(parts))
 
@@ -164,13 +228,14 @@ def _glyph(word: Word) -> Content:
     return toned(word.glyph, word.tone, bold=word.tone in ("bad", "busy"))
 
 
-def _doing(slide: SlideStatus, text: str, width: int) -> Content:
+def _doing(slide: SlideStatus, text: str, layout: Layout) -> Content:
     tone = words.STATES[slide.state].tone
-    if slide.state is not State.RUNNING or not slide.progress:
+    # Without a column for the seconds left they are in the text, and there is no room for a bar.
+    if slide.state is not State.RUNNING or not slide.progress or not layout.time:
         return toned(text, tone)
     stage = words.STAGES[slide.stage]
     percent = f"{100 * slide.progress:3.0f} %"
-    room = min(LONGEST_BAR, width - len(stage) - len(percent) - 2)
+    room = min(LONGEST_BAR, layout.doing - len(stage) - len(percent) - 2)
     if room < LEAST_BAR:
         return toned(text, tone)
     filled, rest = words.bar(slide.progress, room)
@@ -189,9 +254,24 @@ def _time_s(slide: SlideStatus, now: float) -> float:
     return (slide.updated_at if slide.state is State.ASIDE else now) - slide.last_byte_at
 
 
-def _routes(slide: SlideStatus) -> Content:
-    parts = []
+def _sent(slide: SlideStatus, layout: Layout) -> Content:
+    """Show what became of each route's parcels, each route at its own place."""
+    states: dict[str, State] = {}
     for delivery in slide.deliveries:
-        word = words.DELIVERIES[delivery.state]
-        parts.append(Content.assemble(_glyph(word), f" {delivery.route}"))
-    return Content("  ").join(parts)
+        known = states.get(delivery.route, State.DONE)
+        states[delivery.route] = max(known, delivery.state, key=WORST.index)
+    if layout.names_routes:
+        return Content(" ").join([_route(route, states.get(route)) for route in layout.routes])
+    return Content("").join(
+        [
+            _glyph(words.DELIVERIES[states[one]]) if one in states else NOTHING
+            for one in layout.routes
+        ]
+    )
+
+
+def _route(route: str, state: State | None) -> Content:
+    if state is None:
+        return Content(" " * (len(route) + 2))
+    word = words.DELIVERIES[state]
+    return Content.assemble(_glyph(word), toned(f" {route}", "quiet"))

@@ -1,12 +1,12 @@
 """What the screen knows at one moment, and in which order it matters. Pure values."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from appliance.attention import Attention, attention, superseded
+from appliance.attention import Attention
 from appliance.line import DeliveryStatus, DiskSample, Heartbeat, Pause, SlideStatus
-from tui import words
+from tui.tally import Tally, tally
 from tui.words import Tone
 
 
@@ -31,14 +31,26 @@ class Snapshot:
     """How full the disk was during the last days, oldest first."""
     pauses: tuple[Pause, ...] = ()
 
+    counted: Tally | None = field(default=None, compare=False, repr=False)
+    """What was counted already of these slides."""
+
+    @property
+    def tally(self) -> Tally:
+        """Slides by id, and how many are where; counted when it is asked for the first time."""
+        counted = self.counted
+        if counted is None:
+            counted = tally(self.slides)
+            object.__setattr__(self, "counted", counted)
+        return counted
+
     def slide(self, slide_id: str | None) -> SlideStatus | None:
         """Find a slide by its id."""
-        return next((slide for slide in self.slides if slide.slide_id == slide_id), None)
+        return self.tally.by_id.get(slide_id or "")
 
     @property
     def superseded(self) -> frozenset[str]:
         """Slides whose container was scanned again since."""
-        return superseded(self.slides)
+        return self.tally.superseded
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,35 +79,3 @@ FEW_GROUPS: Mapping[Attention, Group] = MappingProxyType(
     | {need: GROUPS[need] for need in list(Attention)[Attention.REQUESTED :]}
 )
 """Where lines are few, all that needs a person stands under one heading."""
-
-
-def arranged(
-    slides: Iterable[SlideStatus], *, now: float, superseded: frozenset[str]
-) -> tuple[tuple[Attention, tuple[SlideStatus, ...]], ...]:
-    """Group slides by the attention they need, most first; the newest first inside a group."""
-    groups: dict[Attention, list[SlideStatus]] = {need: [] for need in Attention}
-    for slide in slides:
-        groups[attention(slide, now=now, is_superseded=slide.slide_id in superseded)].append(slide)
-    return tuple(
-        (need, tuple(sorted(members, key=lambda slide: -slide.created_at)))
-        for need, members in groups.items()
-        if members
-    )
-
-
-def matches(slide: SlideStatus, name: str, sought: str) -> bool:
-    """Whether every word that is sought is somewhere in what a slide's row says."""
-    verdict = slide.verdict.value if slide.verdict else ""
-    row = " ".join(
-        (
-            name,
-            slide.slide_id,
-            slide.scanner,
-            words.STAGES[slide.stage],
-            words.STATES[slide.state].text,
-            verdict,
-            words.reason(slide),
-            *(delivery.route for delivery in slide.deliveries),
-        )
-    ).casefold()
-    return all(part in row for part in sought.casefold().split())

@@ -36,6 +36,8 @@ class Story:
     findings: Findings | None = None
     picture: Image.Image | None = None
     """RGB, small enough for a terminal."""
+    scans: tuple[SlideStatus, ...] = ()
+    """Every scan of the same container, this one too, the oldest first."""
 
     @property
     def spans(self) -> tuple[Span, ...]:
@@ -89,6 +91,7 @@ def read_story(board: Board, root: Root, slide_id: str) -> Story | None:
         stage_times=tuple((stage, times[stage]) for stage in Stage if stage in times),
         findings=_findings(_folder(board, root, slide_id, Stage.INFER)),
         picture=_picture(_folder(board, root, slide_id, Stage.REPORT)),
+        scans=board.scans(slide_id),
     )
 
 

@@ -1,13 +1,26 @@
 """Reading the ends of the daemons' log files as they grow. No widget here."""
 
+import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 FIRST_READ_BYTES = 256 * 1024
 """How much of the end of each file is shown at first."""
 MOST_READ_BYTES = 1 << 20
 """At most this much of a file at once, so that a flood cannot freeze the screen."""
+TIME = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mark:
+    """How far a file has been read."""
+
+    file: int
+    """Inode: another one under the same name is another file."""
+    offset: int
+    time: str = ""
+    """Of the line before, which a line without one belongs to."""
 
 
 @dataclass(slots=True)
@@ -15,43 +28,46 @@ class LogTail:
     """The log files of a folder, each with how far it has been read."""
 
     folder: Path
-    _offsets: dict[Path, int] = field(default_factory=dict)
+    _marks: dict[Path, Mark] = field(default_factory=dict)
 
     def new_lines(self) -> list[str]:
         """Give the lines that came since the last time, in the order of their times.
 
         A line that is still being written waits for its end; a file that was cut short or
-        replaced by a shorter one is read from its start.
+        replaced is read from its start. What has no time, such as the rest of a crash, stays with
+        the line before it.
         """
-        lines = [line for path in self._files() for line in self._read(path)]
-        # Every line begins with its time; sorting merges the files and is stable inside one.
-        lines.sort(key=lambda line: line[:23])
-        return lines
+        timed: list[tuple[str, str]] = []
+        for path in self._files():
+            time = self._marks[path].time if path in self._marks else ""
+            for line in self._read(path):
+                found = TIME.match(line)
+                time = found[0] if found else time
+                timed.append((time, line))
+            if path in self._marks:
+                self._marks[path] = replace(self._marks[path], time=time)
+        timed.sort(key=lambda pair: pair[0])  # stable: it only merges the files
+        return [line for _, line in timed]
 
     def _files(self) -> Iterator[Path]:
         yield from sorted(self.folder.glob("*.log"))
 
     def _read(self, path: Path) -> list[str]:
         try:
-            size = path.stat().st_size
-            offset = self._offsets.get(path, max(0, size - FIRST_READ_BYTES))
-            cut = path not in self._offsets and offset > 0
-            if size < offset:
-                offset, cut = 0, False
-            with path.open("rb") as file:
-                file.seek(offset)
-                block = file.read(MOST_READ_BYTES)
+            status = path.stat()
+            mark = self._marks.get(path)
+            size, file = status.st_size, status.st_ino
+            offset = mark.offset if mark else max(0, size - FIRST_READ_BYTES)
+            cut = mark is None and offset > 0
+            if mark is not None and (size < offset or mark.file != file):
+                offset = 0
+            with path.open("rb") as opened:
+                opened.seek(offset)
+                block = opened.read(MOST_READ_BYTES)
         except OSError:
             return []
         whole = block[: block.rfind(b"\n") + 1]
-        self._offsets[path] = offset + len(whole)
-        lines = whole.decode("utf-8", "replace").splitlines()
+        time = mark.time if mark else ""
+        self._marks[path] = Mark(file=file, offset=offset + len(whole), time=time)
+        lines = whole.decode("utf-8", "replace").split("\n")[:-1]
         return lines[1:] if cut else lines
-
-
-def chosen(lines: list[str], sought: str) -> list[str]:
-    """Keep the lines that contain every word that is sought, in any case of letters."""
-    parts = sought.casefold().split()
-    if not parts:
-        return lines
-    return [line for line in lines if all(part in line.casefold() for part in parts)]

@@ -1,4 +1,4 @@
-"""Three themes: dark for the scanner room, light for the office, high contrast for every eye."""
+"""Four themes: dark for the scanner room, light for the office, high contrast, and no colour."""
 
 from textual.theme import Theme
 
@@ -87,7 +87,39 @@ CONTRAST = Theme(
     },
 )
 
-THEMES = (DARK, LIGHT, CONTRAST)
+GREY = Theme(
+    name="coverslip-grey",
+    primary="#e4e4e4",
+    secondary="#c6c6c6",
+    accent="#ffffff",
+    success="#b2b2b2",
+    warning="#dadada",
+    error="#ffffff",
+    foreground="#d0d0d0",
+    background="#121212",
+    surface="#1c1c1c",
+    panel="#262626",
+    boost="#303030",
+    dark=True,
+    variables={
+        "text-primary": "#e4e4e4",
+        "text-success": "#b2b2b2",
+        "text-warning": "#dadada",
+        "text-error": "#ffffff",
+        "text-muted": "#949494",
+        "footer-key-foreground": "#ffffff",
+        "footer-background": "#1c1c1c",
+        "border": "#ffffff",
+        "border-blurred": "#4e4e4e",
+        "row-cursor": "#3a3a3a",
+    },
+)
+"""For NO_COLOR, and for who sees colours otherwise: glyphs and words alone carry the meaning."""
+
+SHORT_NAMES = {"dark": DARK, "light": LIGHT, "contrast": CONTRAST, "grey": GREY}
+"""What people call them."""
+
+THEMES = tuple(SHORT_NAMES.values())
 
 
 def next_theme(name: str) -> Theme:
@@ -95,3 +127,8 @@ def next_theme(name: str) -> Theme:
     names = [theme.name for theme in THEMES]
     place = names.index(name) + 1 if name in names else 0
     return THEMES[place % len(THEMES)]
+
+
+def short_name(name: str) -> str:
+    """Give what people call a theme."""
+    return next((short for short, theme in SHORT_NAMES.items() if theme.name == name), "")

@@ -4,12 +4,14 @@ A tone is a CSS class and a name of a theme colour; no tone stands without its g
 that nothing is lost without colour.
 """
 
+import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
-from appliance.line import DeliveryStatus, Role, SlideStatus, Stage, State, Verdict
+from appliance.line import DeliveryStatus, Mark, Role, SlideStatus, Stage, State, Verdict
 
 Tone = Literal["good", "bad", "warn", "busy", "quiet", "plain"]
 
@@ -84,6 +86,17 @@ VERDICT_SENTENCES: Mapping[Verdict, str] = MappingProxyType(
     }
 )
 
+MARKS: Mapping[Mark, Word] = MappingProxyType(
+    {
+        Mark.REQUESTED: Word(text="asked for", glyph="»", tone="quiet"),
+        Mark.DONE: Word(text="settled", glyph="✓", tone="quiet"),
+    }
+)
+"""What a technician noted about a verdict, to follow it."""
+
+SUPERSEDED = Word(text="scanned again", glyph="»", tone="quiet")
+"""What follows the verdict of a slide whose container has a newer scan."""
+
 DELIVERIES: Mapping[State, Word] = MappingProxyType(
     {
         State.RECEIVING: Word(text="being made", glyph="↓", tone="quiet"),
@@ -156,6 +169,10 @@ HOUR_S = 3600
 DAY_S = 86400
 SHORT_S = 10
 SHORT_ID_LENGTH = 8
+DIGEST_LENGTH = 12
+LEAST_PROGRESS = 0.05
+"""Of a stage, from which on the time that is left can be guessed."""
+_DIGEST = re.compile(r"\b[0-9a-f]{64}\b")
 
 
 def stage_glyphs(stage: Stage, state: State) -> tuple[Word, ...]:
@@ -185,6 +202,19 @@ def doing(slide: SlideStatus, now: float) -> str:
             return f"done {age(now - slide.updated_at)}"
 
 
+def left(seconds: float) -> str:
+    """Say how much longer something takes, in whole seconds."""
+    return f"{duration(math.ceil(seconds) or 1).replace('.0', '')} left"
+
+
+def doing_until(slide: SlideStatus, seconds: float, room: int) -> str:
+    """Say what a running slide is doing and how much longer, in so many cells."""
+    stage, percent = STAGES[slide.stage], f"{100 * slide.progress:.0f} %"
+    until = left(seconds)
+    tries = (f"{stage} {percent} {until}", f"{stage} {percent} {until.removesuffix(' left')}")
+    return next((text for text in tries if len(text) <= room), f"{stage} {until}"[:room])
+
+
 def where(slide: SlideStatus, now: float) -> str:
     """Say in words what a slide is doing, and at which stage."""
     stage = STAGES[slide.stage]
@@ -207,6 +237,16 @@ def _waiting(slide: SlideStatus, now: float) -> str:
     return f"waits: {STAGES[slide.stage]}"
 
 
+def seconds_left(slide: SlideStatus, now: float) -> float | None:
+    """Guess how long the present stage still takes, from its share done; None while none is."""
+    if slide.state is not State.RUNNING or slide.claimed_at is None:
+        return None
+    if slide.progress < LEAST_PROGRESS:
+        return None
+    whole_s = (slide.updated_at - slide.claimed_at) / slide.progress
+    return max(0.0, slide.claimed_at + whole_s - now)
+
+
 def next_step(slide: SlideStatus) -> str:
     """Say what a person can do now."""
     return slide.next_step or NEXT_STEPS[slide.state]
@@ -225,6 +265,11 @@ def kind(delivery: DeliveryStatus) -> str:
 def short_id(slide_id: str) -> str:
     """Shorten an opaque slide id to what people can compare."""
     return slide_id[:SHORT_ID_LENGTH]
+
+
+def short_digests(text: str) -> str:
+    """Shorten every SHA-256 in a text to what people can compare."""
+    return _DIGEST.sub(lambda found: f"{found[0][:DIGEST_LENGTH]}…", text)
 
 
 def age(seconds: float) -> str:
@@ -258,6 +303,20 @@ def share(part: float) -> str:
     """Write a share as percent, with a decimal where that says something."""
     percent = 100 * part
     return f"{percent:.1f} %" if 0 < percent < SHORT_S else f"{percent:.0f} %"
+
+
+def size(n_bytes: float) -> str:
+    """Write a size with the unit that suits it."""
+    for unit, name in ((10**9, "GB"), (10**6, "MB"), (10**3, "kB")):
+        if n_bytes >= unit:
+            number = n_bytes / unit
+            return f"{number:.1f} {name}" if number < SHORT_S else f"{number:.0f} {name}"
+    return f"{n_bytes:.0f} B"
+
+
+def counted(number: int, word: str) -> str:
+    """Write a number and what it counts: 1 image, 3 images."""
+    return f"{number:,} {word}{'' if number == 1 else 's'}"
 
 
 def gib(n_bytes: float) -> str:

@@ -5,6 +5,7 @@ from pathlib import Path
 from anonymizer.deidentify.labels import AcceptedLabels, label_commands
 from anonymizer.deidentify.method import method_of
 from anonymizer.deidentify.stage import handler
+from anonymizer.deidentify.told import report_commands
 from appliance.daemon import Daemon, open_journal
 from appliance.line import ZONES, Stage
 from appliance.settings import load
@@ -36,6 +37,7 @@ def run(settings_file: Path) -> int:
         settings=settings,
         journal=journal,
         steps=[worker.step],
-        commands=label_commands(journal=journal, root=root, sight=method.sight, accepted=accepted),
+        commands=label_commands(journal=journal, root=root, sight=method.sight, accepted=accepted)
+        | report_commands(journal=journal, root=root),
         words=f"pseudonym key {method.pseudonyms.key_id}",
     ).run()

@@ -39,7 +39,6 @@ class OtherOptions(ForbiddenAction):
     """What is there already was made in another way."""
 
     code = "other-options"
-    next_step = "Name another folder to write to, or the options of the earlier run."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

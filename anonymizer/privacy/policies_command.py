@@ -2,9 +2,10 @@
 
 import argparse
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from appliance.settings import ColouredTiles, Route
+if TYPE_CHECKING:  # every command of ours registers this one: what it needs is imported as it runs
+    from appliance.settings import Route
 
 
 def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -30,8 +31,10 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def block_of(route: Route) -> dict[str, Any]:
+def block_of(route: "Route") -> dict[str, Any]:
     """Give the policy of a route as values for a script."""
+    from appliance.settings import ColouredTiles
+
     policy = route.policy
     aside = {"mechanism", "statement", "colludes_with"}
     block = {

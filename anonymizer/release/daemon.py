@@ -8,6 +8,7 @@ from anonymizer.keys.files import read_sampling_id
 from anonymizer.profile.decide import profile_of
 from anonymizer.quiet import quiet_pydicom
 from anonymizer.release.certified import check_routes
+from anonymizer.release.facts import release_facts
 from anonymizer.release.identify import identify_command
 from anonymizer.release.opened import ReleaseKeys, read_keys
 from anonymizer.release.stage import Release
@@ -76,6 +77,7 @@ def _run(settings: Settings, root: Root, keys: ReleaseKeys, vault: Vault) -> int
         settings=settings, root=root, vault=vault, keys=keys, journal=journal, clock=time.time
     )
     worker = Worker(journal=journal, root=root, stage=Stage.RELEASE, handle=release)
+    sampling_id = read_sampling_id(settings.keys.folder)
     siding = Siding(settings=settings, root=root, vault=vault, journal=journal)
     identify = identify_command(journal=journal, root=root, vault=vault, keys=keys)
     return Daemon(
@@ -84,5 +86,6 @@ def _run(settings: Settings, root: Root, keys: ReleaseKeys, vault: Vault) -> int
         journal=journal,
         steps=[worker.step, siding.step],
         commands={"identify": identify},
+        facts=lambda: release_facts(keys, sampling_id, vault, settings.keys.folder),
         words=lambda: ", ".join(filter(None, (f"{len(settings.routes)} routes", siding.words))),
     ).run()

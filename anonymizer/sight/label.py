@@ -35,17 +35,12 @@ _WIDEST_PX: Final = 2000
 _MISMATCH: Final = (
     "The barcode on the slide's label names another slide than the scanner's header does."
 )
-_NEXT_STEP: Final = (
-    "Look at the label (key b) and at the glass slide. Scan it again if they differ; accept the"
-    " label (key a) if they are one slide."
-)
 
 
 class LabelMismatch(IdentityDoubt):
     """The label and the header name different slides."""
 
     code = "label-mismatch"
-    next_step = _NEXT_STEP
 
 
 class Agreement(StrEnum):

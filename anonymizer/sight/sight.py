@@ -23,10 +23,6 @@ class TextOnSlide(IdentityDoubt):
     """Something can be read on what was to be kept."""
 
     code = "text-on-slide"
-    next_step = (
-        "Wipe ink and writing off the glass and scan the slide again, or ask the administrator to"
-        ' set deidentify.text_in_pixels to "remove".'
-    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -47,7 +47,6 @@ class NotTaken(RejectedError):
     """The line's own node or the converter did not take a slide."""
 
     code = "not-taken"
-    next_step = "Correct what the sentence says, then run the command again."
 
 
 @dataclass(slots=True, kw_only=True)

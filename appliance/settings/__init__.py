@@ -4,15 +4,22 @@ An unknown key names the nearest known one. Secrets are never in this file, only
 holds them. Read once at start; restart to change.
 """
 
+import hashlib
+import json
 import os
 import tomllib
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from appliance.errors import ConfigError
-from appliance.settings.mistakes import did_you_mean, explain
+from appliance.settings.mistakes import (
+    Mistake,
+    mistake_of_syntax,
+    mistakes_in,
+)
 from appliance.settings.network import (
     ClientTls,
     Commitment,
@@ -22,6 +29,7 @@ from appliance.settings.network import (
     ServerTls,
     is_loopback,
 )
+from appliance.settings.notices import Email, Notices, Webhook
 from appliance.settings.peers import Confirmation, ObjectStore, Peer, RemoteModel, Server, Web
 from appliance.settings.policy import (
     BareReport,
@@ -32,7 +40,8 @@ from appliance.settings.policy import (
     TruePatient,
 )
 from appliance.settings.routes import Route, check_together, collude
-from appliance.settings.sections import Section, Share
+from appliance.settings.sections import MisplacedValue, Section, Share, second
+from appliance.settings.sentences import did_you_mean
 
 __all__ = [
     "BareReport",
@@ -42,6 +51,7 @@ __all__ = [
     "Confirmation",
     "Deidentify",
     "Dicomweb",
+    "Email",
     "EveryTile",
     "Inference",
     "Journal",
@@ -49,6 +59,7 @@ __all__ = [
     "Limits",
     "Model",
     "Node",
+    "Notices",
     "ObjectStore",
     "Operators",
     "Peer",
@@ -63,6 +74,7 @@ __all__ = [
     "TruePatient",
     "VerdictRules",
     "Web",
+    "Webhook",
     "collude",
     "credential",
     "is_loopback",
@@ -189,7 +201,8 @@ class VerdictRules(Section):
     def _name_artifacts(cls, limits: dict[str, float]) -> dict[str, float]:
         for name in limits:
             if name not in _ARTIFACTS:
-                raise ValueError(f"there is no artifact {name}{did_you_mean(name, _ARTIFACTS)}")
+                hint = did_you_mean(name, _ARTIFACTS)
+                raise MisplacedValue(f"there is no artifact {name}{hint}", name)
         return limits
 
 
@@ -215,6 +228,7 @@ class Settings(Section):
     verdict: VerdictRules = VerdictRules()
     report: Report = Report()
     routes: tuple[Route, ...] = ()
+    notices: Notices | None = None
     operators: Operators = Operators()
 
     @property
@@ -227,6 +241,19 @@ class Settings(Section):
         """Digest of the release plan of every route of coloured tiles, by the route's name."""
         plans = [(route.name, route.policy) for route in self.routes]
         return {name: plan.plan_digest for name, plan in plans if isinstance(plan, ColouredTiles)}
+
+    @property
+    def digests(self) -> dict[str, str]:
+        """Eight digits for each table of the file, by its name: what a daemon runs with.
+
+        They are shown to whoever may look, so the journal's URL, which may hold a password, is not
+        among what they are made of.
+        """
+        tables = self.model_dump(mode="json", exclude={"journal": {"url"}})
+        return {
+            name: hashlib.sha256(json.dumps(table, sort_keys=True).encode()).hexdigest()[:8]
+            for name, table in tables.items()
+        }
 
     def route(self, name: str) -> Route:
         """Find a route by name; raises ConfigError with the nearest one."""
@@ -243,38 +270,75 @@ class Settings(Section):
 
     @model_validator(mode="after")
     def _keeps_its_zones(self) -> Self:
-        for route in self.routes:
+        for number, route in enumerate(self.routes):
             folder = route.folder_outside
             if folder is not None and folder.is_relative_to(self.storage.root):
-                raise ValueError(
+                raise MisplacedValue(
                     f"the folder of route {route.name} lies in storage.root, where only daemons "
-                    "write"
+                    "write",
+                    *("routes", number, "folder" if route.folder else "store"),
                 )
         return self
 
     @model_validator(mode="after")
     def _keeps_promises(self) -> Self:
         archives = any(route.is_archive and route.confirmation for route in self.routes)
-        for scanner in self.scanners:
+        for number, scanner in enumerate(self.scanners):
             asked = scanner.commitment
             if asked is not None and asked.means == "after_archive" and not archives:
-                raise ValueError(
+                raise MisplacedValue(
                     f"scanner {scanner.name} is answered after_archive: that needs a route that "
-                    "carries originals, with a confirmation"
+                    "carries originals, with a confirmation",
+                    *("scanners", number, "commitment", "means"),
                 )
-        ports = [
-            route.confirmation.report_port
-            for route in self.routes
-            if route.confirmation is not None and route.confirmation.report_port
-        ]
-        if len(set(ports)) != len(ports):
-            raise ValueError(
-                "two routes have the same confirmation.report_port; each needs its own"
+        asked_for = [route.confirmation for route in self.routes]
+        ports = [asked.report_port if asked is not None else 0 for asked in asked_for]
+        twice = second([port or None for port in ports])
+        if twice is not None:
+            raise MisplacedValue(
+                "two routes have the same confirmation.report_port; each needs its own",
+                *("routes", twice, "confirmation", "report_port"),
             )
-        titles = [scanner.ae_title for scanner in self.scanners]
-        if len(set(titles)) != len(titles):
-            raise ValueError("two scanners have the same AE title")
+        twice = second([scanner.ae_title for scanner in self.scanners])
+        if twice is not None:
+            raise MisplacedValue(
+                "two scanners have the same AE title", *("scanners", twice, "ae_title")
+            )
         return self
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checked:
+    """A settings file and what is wrong with it."""
+
+    text: str
+    settings: Settings | None
+    """None when there is a mistake."""
+    mistakes: tuple[Mistake, ...] = ()
+    """In the order of their lines."""
+
+
+def read(path: Path) -> str:
+    """Read the settings file; raises ConfigError when it is missing or no text."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise ConfigError(f"The settings file {path} does not exist.") from error
+    except OSError as error:
+        raise ConfigError(f"The settings file {path} cannot be read by this user.") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path.name} is not valid TOML: it is no UTF-8 text.") from error
+
+
+def check(text: str) -> Checked:
+    """Check the text of a settings file, and find every mistake in it."""
+    try:
+        settings = Settings.model_validate(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        return Checked(text=text, settings=None, mistakes=(mistake_of_syntax(str(error), text),))
+    except ValidationError as error:
+        return Checked(text=text, settings=None, mistakes=mistakes_in(error, Settings, text))
+    return Checked(text=text, settings=settings)
 
 
 def load(path: Path) -> Settings:
@@ -284,15 +348,12 @@ def load(path: Path) -> Settings:
     ------
     ConfigError
         The file is missing, is no TOML, or holds a key or value that does not fit; the sentence
-        names file and key, and the nearest known key for a typing mistake.
+        names file, line and key, and the nearest known key for a typing mistake.
     """
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise ConfigError(f"The settings file {path} does not exist.") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path.name} is not valid TOML: {error}.") from error
-    try:
-        return Settings.model_validate(content)
-    except ValidationError as error:
-        raise ConfigError(f"{path.name}: {explain(error, Settings)}.") from error
+    checked = check(read(path))
+    if checked.settings is not None:
+        return checked.settings
+    first, *more = checked.mistakes
+    others = f" There are {len(more)} more mistakes." if len(more) > 1 else ""
+    others = " There is one more mistake." if len(more) == 1 else others
+    raise ConfigError(f"{first.told(path.name)}{others}")

@@ -1,14 +1,49 @@
-"""One sentence about a mistake in the settings file: the key, and the nearest one that is known."""
+"""Every mistake in the settings file: one sentence, the key, and the line that it stands in."""
 
-import difflib
-from collections.abc import Iterator
-from typing import Any, get_args
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, get_args
 
 from pydantic import BaseModel, ValidationError
 
+from appliance.settings.places import Place, line_of, lines_of
+from appliance.settings.sections import MisplacedValue
+from appliance.settings.sentences import did_you_mean, expectation
 
-def explain(error: ValidationError, root: type[BaseModel]) -> str:
-    """Name the first mistake: a mistyped key says more than the key it leaves missing.
+_AT_LINE: Final = re.compile(r"^(.*) \(at (?:line (\d+), column \d+|end of document)\)$")
+_NEEDS_NO_WORD: Final = "default_factory_not_called"
+"""A value that was only not computed, since another one is wrong."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mistake:
+    """Something in the file that cannot be used."""
+
+    sentence: str
+    place: Place = ()
+    """Keys as the file has them."""
+    line: int | None = None
+    """None when it is about something that is missing from the whole file."""
+
+    def told(self, file: str) -> str:
+        """Say it with the name of the file."""
+        line = f" line {self.line}" if self.line is not None else ""
+        end = "" if self.sentence.endswith("?") else "."
+        return f"{file}{line}: {self.sentence}{end}"
+
+
+def mistake_of_syntax(message: str, text: str) -> Mistake:
+    """Say what is no TOML, from the message of `tomllib`, and where."""
+    found = _AT_LINE.match(message)
+    what, line = (found[1], found[2]) if found else (message, None)
+    last = len(text.rstrip().splitlines())
+    where = int(line) if line else last if found else None
+    return Mistake(sentence=f"this is not valid TOML: {what}", line=where)
+
+
+def mistakes_in(error: ValidationError, root: type[BaseModel], text: str) -> tuple[Mistake, ...]:
+    """Name every mistake, in the order of their lines; a mistyped key before what it leaves out.
 
     Parameters
     ----------
@@ -16,34 +51,71 @@ def explain(error: ValidationError, root: type[BaseModel]) -> str:
         Of validating the file.
     root
         What the file holds.
+    text
+        The file.
     """
-    mistakes = error.errors(include_url=False)
-    unknown = [mistake for mistake in mistakes if mistake["type"] == "extra_forbidden"]
-    first = (unknown or mistakes)[0]
-    place = ".".join(_keys(first["loc"], root)) or "settings"
-    if first["type"] == "extra_forbidden":
-        known = list(_table(first["loc"][:-1], root).model_fields)
-        return f"unknown key {place}{did_you_mean(str(first['loc'][-1]), known)}"
-    if first["type"] == "missing":
-        return f"the key {place} is missing"
-    if first["type"] == "union_tag_not_found":
-        return f"the key {place}.mechanism is missing"
-    if first["type"] == "union_tag_invalid":
-        known = [tag.strip().strip("'") for tag in first["ctx"]["expected_tags"].split(",")]
-        said = first["ctx"]["tag"]
-        return f"{place}.mechanism: there is no {said}{did_you_mean(said, known)}"
-    return f"{place}: {first['msg'].removeprefix('Value error, ')}"
+    lines = lines_of(text)
+    raw = [found for found in error.errors(include_url=False) if found["type"] != _NEEDS_NO_WORD]
+    found = dict.fromkeys(_mistake(one, root, lines) for one in raw)
+    kept = [one for one in found if not _follows_from_another(one, list(found))]
+    return tuple(sorted(kept, key=lambda one: one.line or 0))
 
 
-def did_you_mean(word: str, known: list[str]) -> str:
-    """Name the nearest known word; empty when none is near."""
-    nearest = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
-    return f"; did you mean {nearest[0]}?" if nearest else ""
+def _mistake(raw: Any, root: type[BaseModel], lines: Mapping[Place, int]) -> Mistake:
+    location = raw["loc"]
+    if raw["type"] in ("ip_v4_network", "ip_v6_network"):
+        location = location[:-1]  # the last part names the variant that was tried
+    place = tuple(_keys(location, root))
+    cause = raw.get("ctx", {}).get("error")
+    if isinstance(cause, MisplacedValue):
+        place = (*place, *cause.at)
+    sentence = _sentence(raw, location, place, root)
+    return Mistake(sentence=sentence, place=place, line=line_of(place, lines))
 
 
-def _keys(location: tuple[int | str, ...], root: type[BaseModel]) -> list[str]:
+def _sentence(raw: Any, location: Place, place: Place, root: type[BaseModel]) -> str:
+    key = ".".join(map(str, place)) or "settings"
+    match raw["type"]:
+        case "extra_forbidden":
+            known = list(_table(location[:-1], root).model_fields)
+            return f"unknown key {key}{did_you_mean(str(location[-1]), known)}"
+        case "missing":
+            return f"the key {key} is missing"
+        case "union_tag_not_found":
+            return f"the key {key}.mechanism is missing"
+        case "union_tag_invalid":
+            known = [tag.strip().strip("'") for tag in raw["ctx"]["expected_tags"].split(",")]
+            said = raw["ctx"]["tag"]
+            return f"{key}.mechanism: there is no {said}{did_you_mean(said, known)}"
+        case _:
+            return f"{key}: {expectation(raw)}"
+
+
+def _follows_from_another(mistake: Mistake, found: list[Mistake]) -> bool:
+    """Whether a mistake is gone by itself when another one is put right.
+
+    A key is missing because it is mistyped, and a list is too short because what is in it is wrong.
+    """
+    table = mistake.place[:-1]
+    return any(
+        (
+            other.sentence.endswith(f"did you mean {mistake.place[-1]}?")
+            and "is missing" in mistake.sentence
+            and other.place[:-1] == table
+        )
+        or (
+            "the list needs" in mistake.sentence
+            and len(other.place) > len(mistake.place)
+            and other.place[: len(mistake.place)] == mistake.place
+        )
+        for other in found
+        if mistake.place
+    )
+
+
+def _keys(location: Place, root: type[BaseModel]) -> list[str | int]:
     """Give the keys of a place as the file has them, without the tag of a variant."""
-    return [str(part) for part, _ in _walk(location, root)]
+    return [part for part, _ in _walk(location, root)]
 
 
 def _table(location: tuple[int | str, ...], root: type[BaseModel]) -> type[BaseModel]:

@@ -12,7 +12,7 @@ from appliance.line import MOST_ASKED_TILES, REPORTS
 from appliance.settings.network import is_loopback
 from appliance.settings.peers import Confirmation, ObjectStore, Peer, RemoteModel, Server, Web
 from appliance.settings.policy import ColouredTiles, EveryTile, Limits, Policy, TruePatient
-from appliance.settings.sections import Name, Network, Section
+from appliance.settings.sections import MisplacedValue, Name, Network, Section, second
 
 Kind = Literal["dimse", "stow", "folder", "object_store", "model_servers"]
 
@@ -72,6 +72,12 @@ class Route(Section):
         return tuple(way.host for way in ways if way is not None and way.host)
 
     @property
+    def _way(self) -> str:
+        """Key of what the route connects to."""
+        ways = {"dimse": "peer", "stow": "web", "object_store": "store"}
+        return ways.get(self.kind, "servers")
+
+    @property
     def folder_outside(self) -> Path | None:
         """Folder that the route writes into, where it does."""
         if self.store is not None and self.store.url.startswith("file://"):
@@ -100,7 +106,9 @@ class Route(Section):
                 else "a route to servers of the site carries tiles, nothing else"
             )
         if self.policy.mechanism != mechanism:
-            raise ValueError(f"this route needs a policy with mechanism = {mechanism!r}")
+            raise MisplacedValue(
+                f"this route needs a policy with mechanism = {mechanism!r}", "policy"
+            )
         if self.place == "site":
             self._check_site()
         return self
@@ -114,13 +122,15 @@ class Route(Section):
         if self.policy.mechanism != "true_patient":
             raise ValueError("a route inside has the policy true_patient")
         if not all(map(self._is_inside, self.hosts)):
-            raise ValueError("the peer's host must be an address inside addresses")
+            raise MisplacedValue("the peer's host must be an address inside addresses", self._way)
 
     def _check_site(self) -> None:
         if self.kind != "model_servers":
             raise ValueError("a route to servers of the site is of kind model_servers")
         if not all(map(self._is_inside, self.hosts)):
-            raise ValueError("the host of every server must be an address inside addresses")
+            raise MisplacedValue(
+                "the host of every server must be an address inside addresses", self._way
+            )
 
     @model_validator(mode="after")
     def _is_sound(self) -> Self:
@@ -154,7 +164,9 @@ class Route(Section):
         ways = [way for way in (self.peer, self.web, self.store, *self.servers) if way is not None]
         clear = [way.host for way in ways if way.is_clear]
         if self.waiver is None and not all(map(is_loopback, clear)):
-            raise ValueError("the route is in clear text: it needs tls, or a waiver that says why")
+            raise MisplacedValue(
+                "the route is in clear text: it needs tls, or a waiver that says why", self._way
+            )
         return self
 
     @model_validator(mode="after")
@@ -207,16 +219,19 @@ def check_together(routes: tuple[Route, ...]) -> None:
         may collude would overlap or show pixels at two magnifications; or a recipient would get
         the half of a slide that is for two.
     """
-    names = [route.name for route in routes]
-    if len(set(names)) != len(names):
-        raise ValueError("two routes have the same name")
+    twice = second([route.name for route in routes])
+    if twice is not None:
+        raise MisplacedValue("two routes have the same name", *("routes", twice, "name"))
     for number, route in enumerate(routes):
         for other in routes[:number]:
             if route.recipient == other.recipient and not _go_together(route, other):
-                raise ValueError(
-                    f"recipient {route.recipient} may get tiles or reports, never both"
+                raise MisplacedValue(
+                    f"recipient {route.recipient} may get tiles or reports, never both",
+                    *("routes", number, "recipient"),
                 )
-            _check_plans(route, other)
+            wrong = _plans_apart(route, other)
+            if wrong is not None:
+                raise MisplacedValue(wrong, "routes", number)
     _check_colluders(routes)
     _check_halves(routes)
 
@@ -228,24 +243,26 @@ def _go_together(route: Route, other: Route) -> bool:
     return route.place == "inside" or route.carries == other.carries
 
 
-def _check_plans(route: Route, other: Route) -> None:
+def _plans_apart(route: Route, other: Route) -> str | None:
+    """Say why two plans for tiles cannot stand beside each other; None when they can."""
     ours, theirs = route.policy, other.policy
     if not isinstance(ours, ColouredTiles) or not isinstance(theirs, ColouredTiles):
-        return
+        return None
     if route.recipient == other.recipient:
-        raise ValueError(f"the recipient {route.recipient} has two routes for tiles")
+        return f"the recipient {route.recipient} has two routes for tiles"
     if not collude(route, other):
-        return
+        return None
     if ours.grid != theirs.grid:
-        raise ValueError(
+        return (
             f"the route {route.name} lays another grid than the route {other.name}, and their "
             "recipients may collude"
         )
     if ours.colour == theirs.colour:
-        raise ValueError(
+        return (
             f"the route {route.name} has the colour of the route {other.name}, and their "
             "recipients may collude"
         )
+    return None
 
 
 def collude(route: Route, other: Route) -> bool:
@@ -262,20 +279,26 @@ def _names(route: Route, other: Route) -> bool:
 
 def _check_colluders(routes: tuple[Route, ...]) -> None:
     known = {route.recipient for route in routes if isinstance(route.policy, ColouredTiles)}
-    for route in routes:
+    for number, route in enumerate(routes):
         policy = route.policy
         if isinstance(policy, ColouredTiles) and policy.colludes_with != "all":
             for name in sorted(set(policy.colludes_with) - known):
-                raise ValueError(f"route {route.name}: no recipient {name} gets tiles")
+                raise MisplacedValue(
+                    f"route {route.name}: no recipient {name} gets tiles",
+                    *("routes", number, "policy", "colludes_with"),
+                )
 
 
 def _check_halves(routes: tuple[Route, ...]) -> None:
     """Refuse half a slide to a recipient with whom nobody shares it."""
-    plans = [(route, route.policy) for route in routes if isinstance(route.policy, ColouredTiles)]
-    for route, policy in plans:
-        others = (other for other, _ in plans if other is not route)
-        if policy.colours == _HALVES and not any(collude(route, other) for other in others):
-            raise ValueError(
+    tiles = [route for route in routes if isinstance(route.policy, ColouredTiles)]
+    for number, route in enumerate(routes):
+        policy = route.policy
+        if not isinstance(policy, ColouredTiles) or policy.colours != _HALVES:
+            continue
+        if not any(collude(route, other) for other in tiles if other is not route):
+            raise MisplacedValue(
                 f"route {route.name}: colours = 2 is for two recipients who may collude; one alone "
-                "gets one class of 4"
+                "gets one class of 4",
+                *("routes", number, "policy", "colours"),
             )

@@ -1,30 +1,10 @@
 """What the screen, the status command and the sweeper read of the journal."""
 
-from sqlalchemy import (
-    ColumnElement,
-    Connection,
-    Engine,
-    Executable,
-    Select,
-    and_,
-    exists,
-    select,
-    text,
-)
+from sqlalchemy import ColumnElement, Select, and_, exists, or_, select
 
-from appliance.line import (
-    DeliveryStatus,
-    DiskSample,
-    Event,
-    Heartbeat,
-    Mark,
-    Pause,
-    SlideStatus,
-    Stage,
-    State,
-    Verdict,
-)
-from appliance.stores.database import READ_ONLY
+from appliance.line import DiskSample, Event, Heartbeat, Pause, SlideStatus, Stage
+from appliance.stores.database import schema_of
+from appliance.stores.figures import Throughput, throughput
 from appliance.stores.journal_schema import (
     disk_samples,
     events,
@@ -34,67 +14,14 @@ from appliance.stores.journal_schema import (
     products,
     slides,
 )
+from appliance.stores.slide_reading import SlideReading
 
-NEWEST_SLIDES = 500
+MOST_SCANS = 50
+"""Of one container: a chain that is longer is not followed to its end."""
 
 
-class Board:
+class Board(SlideReading):
     """A reader of the journal; it never takes the write lock and never changes a row."""
-
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine.execution_options(**{READ_ONLY: True})
-        self._watch: Connection | None = None
-
-    def data_version(self) -> int:
-        """Give a number that changes when another connection has written (SQLite); 5 µs.
-
-        It means something only on one and the same connection, which is kept open for it. On
-        PostgreSQL there is no such number: the newest event stands in for it.
-        """
-        if self._watch is None:
-            self._watch = self._engine.connect()
-        statement: Executable = select(events.c.number).order_by(events.c.number.desc()).limit(1)
-        if self._engine.dialect.name == "sqlite":
-            statement = text("PRAGMA data_version")
-        version = self._watch.execute(statement).scalar()
-        self._watch.rollback()
-        return int(version or 0)
-
-    def snapshot(self, *, newest: int = NEWEST_SLIDES) -> tuple[SlideStatus, ...]:
-        """Give the newest slides, newest first, each with its deliveries."""
-        with self._engine.connect() as connection:
-            statement = select(slides).order_by(slides.c.created_at.desc()).limit(newest)
-            rows = connection.execute(statement).mappings().all()
-            wanted = [row["slide_id"] for row in rows]
-            sent = connection.execute(
-                select(parcels).where(parcels.c.slide_id.in_(wanted)).order_by(parcels.c.created_at)
-            ).mappings()
-            deliveries: dict[str, list[DeliveryStatus]] = {}
-            for row in sent:
-                deliveries.setdefault(row["slide_id"], []).append(_delivery(dict(row)))
-        return tuple(_slide(dict(row), deliveries.get(row["slide_id"], [])) for row in rows)
-
-    def slide(self, slide_id: str) -> SlideStatus | None:
-        """Give one slide; None when it is not on the line."""
-        with self._engine.connect() as connection:
-            row = (
-                connection.execute(select(slides).where(slides.c.slide_id == slide_id))
-                .mappings()
-                .first()
-            )
-            if row is None:
-                return None
-            sent = connection.execute(
-                select(parcels).where(parcels.c.slide_id == slide_id).order_by(parcels.c.created_at)
-            ).mappings()
-            return _slide(dict(row), [_delivery(dict(parcel)) for parcel in sent])
-
-    def shards(self) -> tuple[DeliveryStatus, ...]:
-        """Give the parcels that belong to no single slide: shards of shuffled tiles."""
-        statement = select(parcels).where(parcels.c.slide_id.is_(None))
-        with self._engine.connect() as connection:
-            rows = connection.execute(statement.order_by(parcels.c.created_at)).mappings()
-            return tuple(_delivery(dict(row)) for row in rows)
 
     def events(
         self, *, slide_id: str | None = None, after: int = 0, newest: int = 1000
@@ -135,6 +62,14 @@ class Board:
             rows = connection.execute(statement.order_by(disk_samples.c.at)).mappings()
             return tuple(DiskSample(**dict(row)) for row in rows)
 
+    def throughput(self, *, since: float, bin_s: float, n_bins: int) -> Throughput:
+        """Count what came, was judged and arrived since then, in bins of time."""
+        return throughput(self._engine, since=since, bin_s=bin_s, n_bins=n_bins)
+
+    def schema(self) -> str:
+        """Give the revision of the journal's schema."""
+        return schema_of(self._engine) or ""
+
     def folder(self, slide_id: str, stage: Stage) -> str | None:
         """Name of the folder that a stage published for a slide's newest revision that has one."""
         statement = (
@@ -172,6 +107,18 @@ class Board:
                 if row is not None:
                     return (row.slide_id, row.folder)
         return None
+
+    def scans(self, slide_id: str) -> tuple[SlideStatus, ...]:
+        """Give every scan of the container of a slide that the line knows, the oldest first."""
+        links = select(slides.c.slide_id, slides.c.supersedes)
+        found, new = {slide_id}, {slide_id}
+        with self._engine.connect() as connection:
+            while new and len(found) < MOST_SCANS:
+                near = or_(slides.c.slide_id.in_(new), slides.c.supersedes.in_(new))
+                rows = connection.execute(links.where(near)).all()
+                new = {each for row in rows for each in row if each} - found
+                found |= new
+        return tuple(sorted(self.read_slides(tuple(found)), key=lambda one: one.created_at))
 
     def stage_times(self, slide_id: str, revision: int) -> dict[Stage, float]:
         """When each stage of a revision was committed."""
@@ -213,29 +160,6 @@ class Board:
         statement = select(slides.c.lease_token).where(slides.c.lease_until > now)
         with self._engine.connect() as connection:
             return frozenset(token for token in connection.scalars(statement) if token)
-
-
-def _delivery(row: dict[str, object]) -> DeliveryStatus:
-    fields = ("parcel_id", "route", "kind", "attempts", "error", "updated_at")
-    values = {name: row[name] for name in fields}
-    return DeliveryStatus(state=State(str(row["state"])), **values)  # type: ignore[arg-type]
-
-
-def _slide(row: dict[str, object], deliveries: list[DeliveryStatus]) -> SlideStatus:
-    values = {
-        name: row[name]
-        for name in SlideStatus.__slots__
-        if name not in ("stage", "state", "verdict", "mark", "deliveries")
-    }
-    verdict, mark = row["verdict"], row["mark"]
-    return SlideStatus(
-        stage=Stage(str(row["stage"])),
-        state=State(str(row["state"])),
-        verdict=Verdict(str(verdict)) if verdict else None,
-        mark=Mark(str(mark)) if mark else None,
-        deliveries=tuple(deliveries),
-        **values,  # type: ignore[arg-type]
-    )
 
 
 def _released_reports(condition: ColumnElement[bool]) -> Select[tuple[str, str]]:

@@ -4,12 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from alembic.config import Config
-from alembic.runtime.environment import EnvironmentContext
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from alembic.util import CommandError
-from sqlalchemy import Connection, Engine, ExceptionContext, MetaData, create_engine, event
+from sqlalchemy import Connection, Engine, ExceptionContext, create_engine, event, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import OperationalError
 
@@ -66,37 +61,35 @@ def _begin_immediate(connection: Connection) -> None:
 
 
 def _upgrade(engine: Engine, store: str) -> None:
-    """Bring the schema to head; one that is there already is not locked for it."""
-    config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS))
-    config.set_main_option("version_locations", str(MIGRATIONS / store))
-    config.set_main_option("path_separator", "os")
-    script = ScriptDirectory.from_config(config)
+    """Bring the schema to head; one that is there already is not locked for it.
 
-    def to_head(revision: Any, _context: Any) -> Any:
-        return script._upgrade_revs("head", revision)  # noqa: SLF001  alembic's own commands do this
-
-    environment = EnvironmentContext(config, script, fn=to_head)
+    Most processes find it there, so that only one that does not imports what migrates.
+    """
     try:
-        if _revision(engine) == script.get_current_head():
+        if schema_of(engine) == newest_revision(store):
             return
-        with engine.begin() as connection:
-            environment.configure(connection=connection, target_metadata=MetaData())
-            environment.run_migrations()
-    except CommandError as error:
-        raise ConfigError(
-            f"The {store} database was written by a newer version of Coverslip; "
-            "install that version again."
-        ) from error
+        from appliance.stores.upgrade import upgrade
+
+        upgrade(engine, store=store, migrations=MIGRATIONS)
     except OperationalError as error:
         if "locked" in str(error.orig):
             raise TransientError(f"The {store} database does not answer.") from error
         raise ConfigError(f"The {store} database cannot be opened.") from error
 
 
-def _revision(engine: Engine) -> str | None:
+def newest_revision(store: str) -> str:
+    """Tell the head of a store's migrations by the numbers of their files."""
+    newest = max(path.name for path in (MIGRATIONS / store).glob("[0-9]*.py"))
+    return f"{store}_{newest[:4]}"
+
+
+def schema_of(engine: Engine) -> str | None:
+    """Tell the revision that a store's schema has; None before its first migration."""
     with engine.execution_options(**{READ_ONLY: True}).connect() as connection:
-        return MigrationContext.configure(connection).get_current_revision()
+        if not connection.dialect.has_table(connection, "alembic_version"):
+            return None
+        found: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
+        return found
 
 
 def _translating(store: str) -> Callable[[ExceptionContext], ApplianceError | None]:

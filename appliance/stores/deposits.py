@@ -15,8 +15,10 @@ from typing import Any
 from sqlalchemy import Engine, and_, func, insert, literal, or_, select, update
 
 from appliance.errors import ApplianceError, LeaseLost
+from appliance.facts import ArchiveQueue
 from appliance.stores.database import READ_ONLY
 from appliance.stores.parcels import error_values
+from appliance.stores.queues import archive_queue
 from appliance.stores.receipts_schema import deposits, instances
 from appliance.stores.received import StoredInstance, stored_instance
 
@@ -90,6 +92,10 @@ class Deposits:
         self._reading = engine.execution_options(**{READ_ONLY: True})
         self._clock = clock
         self.lease_s = lease_s
+
+    def queue(self, route: str) -> ArchiveQueue:
+        """Count what an archive route has not brought over."""
+        return archive_queue(self._reading, route)
 
     def newest(self) -> int:
         """Give the number of the newest object; 0 when there is none."""

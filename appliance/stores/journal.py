@@ -14,14 +14,16 @@ from sqlalchemy import Engine
 from appliance.stores.arrivals import Arrivals
 from appliance.stores.claims import MAX_ATTEMPTS, Claims, Product
 from appliance.stores.journal_rows import Clock
+from appliance.stores.needs import Needs
 from appliance.stores.operations import Operations
+from appliance.stores.samples import Samples
 
 __all__ = ["LEASE_S", "MAX_ATTEMPTS", "Journal", "Product"]
 
 LEASE_S = 30.0
 
 
-class Journal(Arrivals, Claims, Operations):
+class Journal(Arrivals, Claims, Needs, Operations, Samples):
     """Slides on the line.
 
     Parameters

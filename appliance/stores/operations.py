@@ -1,13 +1,16 @@
 """What operators do to slides, and what daemons say of themselves."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import and_, insert, update
+from sqlalchemy import ColumnElement, and_, delete, insert, update
 
 from appliance.errors import ApplianceError, ForbiddenAction
-from appliance.line import Stage, State
+from appliance.line import Mark, Stage, State, Verdict
+from appliance.messages import SET_ASIDE_BY_OPERATOR
 from appliance.stores.journal_rows import AGAIN, CLEAR, SlideRows
-from appliance.stores.journal_schema import heartbeats, slides
+from appliance.stores.journal_schema import heartbeats, pauses, slides
 from appliance.stores.parcels import error_values
 
 
@@ -15,28 +18,56 @@ class Operations(SlideRows):
     """Slides that somebody acts on."""
 
     def operate(self, action: str, slide_id: str, *, operator: str, reason: str = "") -> None:
-        """Retry, hold, resume or set aside a slide for an operator.
+        """Retry, hold, resume, set aside or mark a slide for an operator.
 
         Raises
         ------
         ForbiddenAction
             The action makes no sense in the slide's present state, or the slide is unknown.
         """
-        from_states, values, text = _ACTIONS[action]
-        condition = and_(slides.c.slide_id == slide_id, slides.c.state.in_(from_states))
+        chosen = _ACTIONS[action]
+        condition = and_(slides.c.slide_id == slide_id, slides.c.state.in_(chosen.states))
+        if chosen.only is not None:
+            condition = and_(condition, chosen.only)
         with self._engine.begin() as connection:
-            changes = dict(values) | ({"error": reason} if action == "set_aside" else {})
+            changes = dict(chosen.values)
+            if action == "set_aside":
+                changes["error"] = reason
+            if "mark" in changes:
+                changes["marked_at"] = self._clock()
             if not self._update(connection, condition, **changes):
-                raise ForbiddenAction(f"This slide cannot be {text} in its present state.")
+                raise ForbiddenAction(chosen.refusal)
             if action == "retry" and self.parcels.lost_permission(connection, slide_id):
                 at_deliver = and_(slides.c.slide_id == slide_id, slides.c.stage == Stage.DELIVER)
                 self._update(connection, at_deliver, stage=Stage.RELEASE)
             elif action == "retry":
                 self.parcels.retry_slide(connection, slide_id)
-            if changes["state"] == State.WAITING:  # its last parcel may have arrived meanwhile
+            if changes.get("state") == State.WAITING:  # its last parcel may have arrived meanwhile
                 self.parcels.finish_slide(connection, slide_id)
-            words = f"The slide was {text}." + (f" Reason: {reason}" if reason else "")
+            words = chosen.words + (f" Reason: {reason}" if reason else "")
             self._note(connection, operator, slide_id, action, words)
+
+    def pause(self, daemon: str, *, operator: str, reason: str, words: str) -> None:
+        """Write down that a daemon begins nothing new; one that is paused already is so anew."""
+        values = {"at": self._clock(), "operator": operator, "reason": reason}
+        with self._engine.begin() as connection:
+            connection.execute(delete(pauses).where(pauses.c.daemon == daemon))
+            connection.execute(insert(pauses).values(daemon=daemon, **values))
+            why = f" Reason: {reason}" if reason else ""
+            self._note(connection, operator, None, "pause", words + why)
+
+    def go_on(self, daemon: str, *, operator: str, words: str) -> None:
+        """Take a daemon's pause away.
+
+        Raises
+        ------
+        ForbiddenAction
+            It is not paused.
+        """
+        with self._engine.begin() as connection:
+            if not connection.execute(delete(pauses).where(pauses.c.daemon == daemon)).rowcount:
+                raise ForbiddenAction("It is not paused.")
+            self._note(connection, operator, None, "go-on", words)
 
     def note(self, actor: str, kind: str, text: str, *, slide_id: str | None = None) -> None:
         """Append a fact to the event list."""
@@ -67,20 +98,65 @@ class Operations(SlideRows):
                 connection.execute(insert(heartbeats).values(daemon=daemon, **values))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Operation:
+    """What an operator does to a slide."""
+
+    values: Mapping[str, Any]
+    words: str
+    """What was done, for the event list."""
+    refusal: str
+    states: tuple[State, ...] = tuple(State)
+    """States it may start from."""
+    only: ColumnElement[bool] | None = None
+    """A further condition."""
+
+
+def _change(done: str, values: Mapping[str, Any], *states: State) -> _Operation:
+    return _Operation(
+        values=values,
+        words=f"The slide was {done}.",
+        refusal=f"This slide cannot be {done} in its present state.",
+        states=states,
+    )
+
+
 _STOP = {"lease_token": None, "words": ""}
-_ACTIONS: dict[str, tuple[tuple[State, ...], dict[str, Any], str]] = {
-    "retry": ((State.ASIDE, State.HELD, State.WAITING), AGAIN | CLEAR, "put back on the line"),
-    "resume": ((State.HELD,), AGAIN | CLEAR, "released from hold"),
-    "hold": (
-        (State.WAITING, State.RUNNING, State.ASIDE),
-        _STOP | {"state": State.HELD},
-        "held",
+_NOTHING_TO_MARK = "There is nothing to note: the verdict of this slide asks for nothing."
+_ASKS = slides.c.verdict.in_([Verdict.RESCAN, Verdict.REVIEW])
+_ACTIONS: Mapping[str, _Operation] = {
+    "retry": _change("put back on the line", AGAIN | CLEAR, State.ASIDE, State.HELD, State.WAITING),
+    "resume": _change("released from hold", AGAIN | CLEAR, State.HELD),
+    "hold": _change(
+        "held", _STOP | {"state": State.HELD}, State.WAITING, State.RUNNING, State.ASIDE
     ),
-    "set_aside": (
-        # Done too: its tiles may still wait in a pool, and then they stay there.
-        (State.WAITING, State.RUNNING, State.HELD, State.DONE),
-        _STOP | {"state": State.ASIDE, "error_code": "set-aside-by-operator", "next_step": None},
+    "set_aside": _change(
         "set aside",
+        _STOP | {"state": State.ASIDE, "error_code": SET_ASIDE_BY_OPERATOR, "next_step": None},
+        # Done too: its tiles may still wait in a pool, and then they stay there.
+        State.WAITING,
+        State.RUNNING,
+        State.HELD,
+        State.DONE,
+    ),
+    "mark_requested": _Operation(
+        values={"mark": Mark.REQUESTED},
+        words="A rescan was asked for.",
+        refusal=_NOTHING_TO_MARK,
+        only=_ASKS,
+    ),
+    "mark_done": _Operation(
+        values={"mark": Mark.DONE},
+        words="Nothing more is to be done about the verdict.",
+        refusal=_NOTHING_TO_MARK,
+        only=_ASKS,
+    ),
+    "unmark": _Operation(
+        values={"mark": None},
+        words="What was noted about a rescan was taken back.",
+        refusal="Nothing is noted about this slide.",
+        only=slides.c.mark.is_not(None),
     ),
 }
-"""Action -> (states it may start from, new values, what was done in words)."""
+OPERATIONS = tuple(_ACTIONS)
+"""Names of what an operator can do to a slide."""

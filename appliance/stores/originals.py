@@ -8,6 +8,7 @@ from sqlalchemy import Connection, Engine, or_, select, update
 
 from appliance.errors import ForbiddenAction
 from appliance.stores.commitments import CommitmentState
+from appliance.stores.database import READ_ONLY
 from appliance.stores.receipts_schema import commitment_items, commitments, deposits, instances
 
 
@@ -41,6 +42,11 @@ class Originals:
     def __init__(self, engine: Engine, clock: Callable[[], float] = time.time) -> None:
         self._engine = engine
         self._clock = clock
+
+    def held(self, slide_id: str) -> tuple[Original, ...]:
+        """Give what we hold of a slide, in the order in which it came."""
+        with self._engine.execution_options(**{READ_ONLY: True}).connect() as connection:
+            return _held(connection, slide_id)
 
     def end(
         self, slide_id: str, *, why_not: Callable[[Sequence[Original]], str | None]

@@ -6,6 +6,7 @@ from sqlalchemy import Connection, Engine, and_, delete, func, insert, not_, sel
 
 from appliance.errors import PermissionEnded
 from appliance.line import Stage, State
+from appliance.messages import SET_ASIDE_BY_OPERATOR
 from appliance.stores.database import READ_ONLY
 from appliance.stores.journal_schema import events, parcels, slides
 
@@ -77,7 +78,7 @@ class ParcelFates:
     def _back_to_release(self, connection: Connection, slide_id: str) -> None:
         """Let release sign a slide's products anew, unless a person has stopped the slide."""
         at_deliver = and_(slides.c.slide_id == slide_id, slides.c.stage == Stage.DELIVER)
-        by_person = slides.c.error_code.is_not_distinct_from("set-aside-by-operator")
+        by_person = slides.c.error_code.is_not_distinct_from(SET_ASIDE_BY_OPERATOR)
         connection.execute(
             update(slides)
             .where(at_deliver, slides.c.state.in_((State.ASIDE, State.WAITING)), not_(by_person))
@@ -107,7 +108,7 @@ class ParcelFates:
                 slides.c.slide_id == slide_id,
                 slides.c.stage == Stage.DELIVER,
                 slides.c.state == State.ASIDE,
-                slides.c.error_code != "set-aside-by-operator",
+                slides.c.error_code != SET_ASIDE_BY_OPERATOR,
             )
             .values(
                 state=State.WAITING,

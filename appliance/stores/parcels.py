@@ -17,9 +17,11 @@ from sqlalchemy import (
 )
 
 from appliance.errors import ApplianceError, LeaseLost, LimitReached
+from appliance.facts import RouteQueue
 from appliance.line import Parcel, ParcelClaim, Stage, State
 from appliance.stores.journal_schema import events, parcels, slides
 from appliance.stores.parcel_fates import ANEW, ParcelFates
+from appliance.stores.queues import route_queue
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +99,10 @@ class Parcels(ParcelFates):
                     text=parcel.audit,
                 )
             )
+
+    def queue(self, route: str) -> RouteQueue:
+        """Count what a route has not brought over."""
+        return route_queue(self._reader, route)
 
     def known(self, parcel_id: str) -> bool:
         """Whether a parcel of this id was handed over before."""

@@ -109,6 +109,16 @@ class Receipts:
             row = connection.execute(statement).mappings().first()
         return None if row is None else StoredSlide(**dict(row))
 
+    def slides_of_container(self, container_identifier: str) -> tuple[str, ...]:
+        """Give the slides that name this container, the newest first, whoever issued the name."""
+        statement = (
+            select(slides.c.slide_id)
+            .where(slides.c.container_identifier == container_identifier)
+            .order_by(slides.c.created_at.desc(), slides.c.slide_id)
+        )
+        with self._reading.connect() as connection:
+            return tuple(connection.scalars(statement))
+
     def add_slide(
         self,
         numbers: Iterable[int],

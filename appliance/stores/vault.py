@@ -7,6 +7,7 @@ got, the tiles that wait for company, what model servers were asked, and the man
 from sqlalchemy import delete, insert, select
 
 from appliance.errors import IncompleteSlide
+from appliance.stores.database import schema_of
 from appliance.stores.vault_asked import AskedTiles
 from appliance.stores.vault_cells import MANIFEST, SEALED_IDENTITY
 from appliance.stores.vault_departures import Departures, Load
@@ -24,6 +25,10 @@ class Vault(Ledger, Departures, Pool):
     def asked(self) -> AskedTiles:
         """What model servers were asked about, and what they said."""
         return AskedTiles(self._engine, self._cipher)
+
+    def schema(self) -> str:
+        """Give the revision of the vault's schema."""
+        return schema_of(self._engine) or ""
 
     # Identity.
 

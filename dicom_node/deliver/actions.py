@@ -17,6 +17,7 @@ def delivery_actions(journal: Journal, route: str) -> dict[str, Command]:
         n_parcels = journal.parcels.retry(route, parcel_id, operator=operator.name)
         if parcel_id and not n_parcels:
             raise ForbiddenAction("This parcel is not waiting and not set aside on this route.")
-        return {"parcels": n_parcels}
+        words = f"Route {route} tries again now what waited or was refused: parcels {n_parcels}."
+        return {"parcels": n_parcels, "words": words}
 
     return {"retry_parcel": Command(role=Role.TECHNICIAN, run=retry)}

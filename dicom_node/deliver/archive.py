@@ -8,6 +8,7 @@ from appliance.control import Command, Operator
 from appliance.daemon import Daemon, open_journal
 from appliance.errors import ConfigError
 from appliance.line import Role
+from appliance.pausing import DELIVER, Pausing
 from appliance.settings import Route, Settings
 from appliance.storage import Root
 from appliance.stores.database import open_engine
@@ -15,6 +16,8 @@ from appliance.stores.deposits import Deposits, DepositState, DepositStatus
 from dicom_node.deliver.archiving import Archiver, Note, Send
 from dicom_node.deliver.daemon import confirming
 from dicom_node.deliver.pace import Pace
+from dicom_node.deliver.probing import Probing
+from dicom_node.deliver.telling import route_facts
 from dicom_node.receive.places import open_spool, receipts_url
 from dicom_node.routes import stow
 from dicom_node.send.association import Endpoint
@@ -65,7 +68,8 @@ def actions(deposits: Deposits, route: str, note: Note) -> dict[str, Command]:
         n_objects = deposits.retry(route)
         words = f"{operator.name} lets route {route} try again objects: {n_objects}."
         note("archiving-retry", words, None)
-        return {"done": "retry_deposits", "objects": n_objects}
+        told = f"Route {route} tries again what was given up: originals {n_objects}."
+        return {"done": "retry_deposits", "objects": n_objects, "words": told}
 
     return {"retry_deposits": Command(role=Role.TECHNICIAN, run=retry)}
 
@@ -74,7 +78,8 @@ def run(settings: Settings, route: Route) -> int:
     """Run the daemon of an archive route; give the exit code."""
     journal = open_journal(settings)
     deposits = open_deposits(settings)
-    name = f"deliver@{route.name}"
+    name = f"{DELIVER}{route.name}"
+    probing = Probing(route, journal.note)
 
     def note(kind: str, text: str, slide_id: str | None) -> None:
         journal.note(name, kind, text, slide_id=slide_id)
@@ -88,12 +93,14 @@ def run(settings: Settings, route: Route) -> int:
             confirmer=confirmer,
             note=note,
             pace=Pace(route.limits.mb_s),
+            is_paused=Pausing(journal, name),
         )
         return Daemon(
             name=name,
             settings=settings,
             journal=journal,
             steps=[archiver.forward, archiver.confirm],
-            commands=actions(deposits, route.name, note),
+            commands=actions(deposits, route.name, note) | probing.commands(),
+            facts=route_facts(lambda: deposits.queue(route.name), lambda: probing.last),
             words=f"archive, {route.kind} route to {route.recipient}",
         ).run()

@@ -72,6 +72,8 @@ class Archiver:
         For what the technician should read.
     pace
         How fast the route may send.
+    is_paused
+        Whether an operator lets the route send nothing; what was sent is confirmed all the same.
     clock
         Seconds since the epoch.
     wait_s
@@ -85,6 +87,7 @@ class Archiver:
     confirmer: Confirmer | None = None
     note: Note = lambda _kind, text, _slide: log.info("%s", text)
     pace: Pace = field(default_factory=Pace)
+    is_paused: Callable[[], bool] = lambda: False
     clock: Callable[[], float] = time.time
     wait_s: Callable[[int], float] = retry_after_s
     _seen: int = 0
@@ -93,7 +96,7 @@ class Archiver:
 
     def forward(self) -> bool:
         """Send one object; False when none waits, or the peer is away."""
-        if self.clock() < self._rest_until or not self.pace.is_free():
+        if self.is_paused() or self.clock() < self._rest_until or not self.pace.is_free():
             return False
         self._enqueue()
         claim = self.deposits.claim(self.route, DepositState.WAITING, limit=1)

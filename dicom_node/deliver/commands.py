@@ -8,16 +8,15 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 from itertools import groupby
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from appliance.control import call
-from appliance.daemon import open_journal
 from appliance.errors import ConfigError
 from appliance.line import State
-from appliance.settings import Settings, load
-from appliance.storage import Root
-from appliance.stores.deposits import DepositState, DepositStatus
-from appliance.stores.parcels import PendingParcel
+
+if TYPE_CHECKING:  # every command of ours registers this one: what it needs is imported as it runs
+    from appliance.settings import Settings
+    from appliance.stores.deposits import DepositStatus
+    from appliance.stores.parcels import PendingParcel
 
 _STATES: Final = {
     State.WAITING: "waiting",
@@ -45,6 +44,9 @@ def register(commands: Any) -> None:
 
 def run_deliveries(arguments: argparse.Namespace) -> int:
     """Print what has not arrived yet, by route."""
+    from appliance.daemon import open_journal
+    from appliance.settings import load
+
     settings = load(arguments.settings)
     parcels = open_journal(settings).parcels.pending()
     originals = _originals(settings)
@@ -65,6 +67,10 @@ def run_deliveries(arguments: argparse.Namespace) -> int:
 
 def run_retry(arguments: argparse.Namespace) -> int:
     """Ask the deliver daemon of a route to try again."""
+    from appliance.control import call
+    from appliance.settings import load
+    from appliance.storage import Root
+
     settings = load(arguments.settings)
     route, parcel_id = _route_of(settings, arguments.what)
     socket = Root(settings.storage.root).socket(f"deliver@{route}")
@@ -77,7 +83,7 @@ def run_retry(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def parcel_lines(pending: Sequence[PendingParcel], *, now: float) -> list[str]:
+def parcel_lines(pending: "Sequence[PendingParcel]", *, now: float) -> list[str]:
     """Describe parcels that have not arrived: a line a route, and some a parcel."""
     told: list[str] = []
     ordered = sorted(pending, key=lambda one: (one.route, one.created_at))
@@ -90,8 +96,10 @@ def parcel_lines(pending: Sequence[PendingParcel], *, now: float) -> list[str]:
     return told
 
 
-def original_lines(pending: Sequence[DepositStatus], *, now: float) -> list[str]:
+def original_lines(pending: "Sequence[DepositStatus]", *, now: float) -> list[str]:
     """Describe originals that are not in their archive: by route, and by what holds them up."""
+    from appliance.stores.deposits import DepositState
+
     told: list[str] = []
     for route in sorted({one.route for one in pending}):
         listed = [one for one in pending if one.route == route]
@@ -111,7 +119,7 @@ def original_lines(pending: Sequence[DepositStatus], *, now: float) -> list[str]
     return told
 
 
-def _parcel(one: PendingParcel, now: float) -> list[str]:
+def _parcel(one: "PendingParcel", now: float) -> list[str]:
     slide = f"  slide {one.slide_id}" if one.slide_id else ""
     head = f"  {one.parcel_id}  {one.kind}  {_STATES[one.state]} for {age(now - one.created_at)}"
     told = [head + slide]
@@ -132,8 +140,10 @@ def age(seconds: float) -> str:
     return f"{max(0.0, seconds):.0f} s"
 
 
-def _route_of(settings: Settings, what: str) -> tuple[str, str]:
+def _route_of(settings: "Settings", what: str) -> tuple[str, str]:
     """Tell a route from a parcel; gives the route, and the parcel when it is one."""
+    from appliance.daemon import open_journal
+
     if any(route.name == what for route in settings.routes):
         return what, ""
     for one in open_journal(settings).parcels.pending():
@@ -143,7 +153,7 @@ def _route_of(settings: Settings, what: str) -> tuple[str, str]:
     raise ConfigError(f"There is no route and no parcel {what}.")
 
 
-def _originals(settings: Settings) -> tuple[DepositStatus, ...]:
+def _originals(settings: "Settings") -> "tuple[DepositStatus, ...]":
     if not any(route.is_archive for route in settings.routes):
         return ()
     from dicom_node.deliver import archive

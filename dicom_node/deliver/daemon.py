@@ -19,6 +19,7 @@ from appliance.errors import (
 )
 from appliance.line import ParcelClaim
 from appliance.manifest import VerifiedParcel, open_verified
+from appliance.pausing import DELIVER, Pausing
 from appliance.settings import Keys, Route, Settings
 from appliance.storage import Root
 from appliance.stores.journal import MAX_ATTEMPTS, Journal
@@ -26,7 +27,9 @@ from appliance.trust import read_retired, read_sign_publics
 from appliance.worker import LONGEST_RETRY_S, renewing, retry_after_s
 from dicom_node.deliver.actions import delivery_actions
 from dicom_node.deliver.pace import Pace
+from dicom_node.deliver.probing import Probing
 from dicom_node.deliver.returned import Returned, sweeping
+from dicom_node.deliver.telling import route_facts
 from dicom_node.routes import stow
 from dicom_node.routes.delivery import Delivery
 from dicom_node.routes.dicom import DicomRoute
@@ -77,6 +80,8 @@ class Deliverer:
         Where what came back is published; None on a route that nothing comes back on.
     pace
         How fast the route may send.
+    is_paused
+        Whether an operator lets the route send nothing.
     wait_s
         How long to wait after so many tries.
     """
@@ -88,12 +93,14 @@ class Deliverer:
     carrier: Carrier
     returned: Returned | None = None
     pace: Pace = field(default_factory=Pace)
+    is_paused: Callable[[], bool] = lambda: False
     clock: Callable[[], float] = time.time
     wait_s: Callable[[int], float] = retry_after_s
 
     def step(self) -> bool:
         """Deliver one parcel; False when none waits, or none may be sent yet."""
-        claim = self.journal.parcels.claim(self.route.name) if self.pace.is_free() else None
+        may_send = self.pace.is_free() and not self.is_paused()
+        claim = self.journal.parcels.claim(self.route.name) if may_send else None
         if claim is None:
             return False
         try:
@@ -236,6 +243,8 @@ def opener(route: Route, keys: Keys) -> OpenParcel:
 def run(settings: Settings, route: Route) -> int:
     """Run the deliver daemon of a route for signed parcels; give the exit code."""
     journal, root = open_journal(settings), Root(settings.storage.root)
+    name = f"{DELIVER}{route.name}"
+    probing = Probing(route, journal.note)
     returned = Returned(folder=root.answers(route.name)) if route.servers else None
     with confirming(route) as confirmer:
         deliverer = Deliverer(
@@ -246,16 +255,18 @@ def run(settings: Settings, route: Route) -> int:
             carrier=carrier_of(route, confirmer, returned),
             returned=returned,
             pace=Pace(route.limits.mb_s),
+            is_paused=Pausing(journal, name),
         )
         steps: list[Step] = [deliverer.step] * parcels_at_once(route)
         if returned is not None:
             steps.append(sweeping(returned, journal, route.name))
         return Daemon(
-            name=f"deliver@{route.name}",
+            name=name,
             settings=settings,
             journal=journal,
             steps=steps,
-            commands=delivery_actions(journal, route.name),
+            commands=delivery_actions(journal, route.name) | probing.commands(),
+            facts=route_facts(lambda: journal.parcels.queue(route.name), lambda: probing.last),
             words=f"{route.kind} route to {route.recipient}",
         ).run()
 

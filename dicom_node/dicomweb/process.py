@@ -11,6 +11,7 @@ from typing import Final
 
 from appliance.daemon import describe, open_journal
 from appliance.errors import ApplianceError
+from appliance.pausing import NODE, Pausing
 from appliance.settings import Dicomweb, Settings
 from appliance.storage import Root, free_bytes, write_durably
 from appliance.stores.database import open_engine
@@ -143,6 +144,7 @@ def start_web(
             store=receiver.store,
             refused=refused,
             maximum_associations=settings.node.maximum_associations,
+            is_drained=Pausing(journal, NODE),
         ),
         maximum_requests=dicomweb.maximum_requests,
         limits=limits,

@@ -38,6 +38,8 @@ class Taking:
         Open in all, DIMSE associations too.
     sleep
         Waits for so many seconds.
+    is_drained
+        Whether an operator lets the line run empty.
     """
 
     spool: Spool
@@ -45,6 +47,7 @@ class Taking:
     refused: Callable[[str], None]
     maximum_associations: int
     sleep: Callable[[float], None] = time.sleep
+    is_drained: Callable[[], bool] = lambda: False
 
     def take(self, admitted: Admitted, body: Body) -> Outcome:
         """Keep the instances of a request; called in a thread.
@@ -98,6 +101,14 @@ class Taking:
         )
 
     def _check_room(self, scanner: Scanner) -> None:
+        if self.is_drained():
+            raise Refused(
+                BUSY,
+                "No new slides are taken for now.",
+                headers={"retry-after": _ROOM_AFTER_S},
+                notice=f"A DICOMweb request of {scanner.name} was refused: no new slides are taken "
+                "for now, as an operator asked.",
+            )
         if not self.spool.takes_new():
             raise Refused(
                 BUSY,

@@ -28,14 +28,12 @@ class UnclearImport(ForbiddenAction):
     """The command line does not say what to import."""
 
     code = "unclear-import"
-    next_step = "See coverslip import --help."
 
 
 class ImportInterrupted(PeerUnavailable):
     """A peer refused for now, or went away."""
 
     code = "import-interrupted"
-    next_step = "Check the network and the other system, then import again: nothing is doubled."
 
 
 def register(commands: Any) -> None:

@@ -31,7 +31,6 @@ class DamagedInstance(InvalidInstance):
     """A peer sent an object that was damaged already, or on the way."""
 
     code = "damaged-instance"
-    next_step = "Look at the object at the PACS; import the others by --series."
 
 
 class FetchingDimse(WaitingDimse):

@@ -23,16 +23,12 @@ class NodeUnavailable(PeerUnavailable):
     """Our own node is not there, or cannot take more now."""
 
     code = "node-unavailable"
-    next_step = (
-        "Check that the node runs and has disk space, then import again: nothing is doubled."
-    )
 
 
 class ImportRefused(DeliveryRefused):
     """Our own node does not take an object."""
 
     code = "import-refused"
-    next_step = "Read on the screen what the node says about it; correct that, then import again."
 
 
 def own_node(settings: Settings, *, as_scanner: str | None = None) -> Endpoint:

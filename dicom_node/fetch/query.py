@@ -50,21 +50,18 @@ class UnclearQuestion(ForbiddenAction):
     """What is to be imported was not said clearly."""
 
     code = "unclear-question"
-    next_step = "Give one accession number, study or patient, as it is written there."
 
 
 class QueryRefused(DeliveryRefused):
     """A PACS does not answer what was asked."""
 
     code = "query-refused"
-    next_step = "Ask the administrator of the PACS what it lets us query and retrieve."
 
 
 class NothingFound(RejectedError):
     """The PACS holds no such slides."""
 
     code = "nothing-found"
-    next_step = "Check what was asked for, and at the PACS whether the slides are filed there."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

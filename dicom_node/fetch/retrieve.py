@@ -39,20 +39,12 @@ class MoveRefused(QueryRefused):
     """A PACS could not send to our node."""
 
     code = "move-refused"
-    next_step = (
-        "At the PACS: enter our node as a destination (AE title, address, port). Here: the PACS "
-        "must be one of [[scanners]] in the settings. Or import with --via get."
-    )
 
 
 class RetrieveIncomplete(QueryRefused):
     """Some objects did not come."""
 
     code = "retrieve-incomplete"
-    next_step = (
-        "Look at the messages of our node and of the PACS, then import again, perhaps with the "
-        "other of --via move and --via get."
-    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,14 +22,12 @@ class ServerUnfit(DeliveryRefused):
     """The server does not run what the settings say, or does not want us."""
 
     code = "server-unfit"
-    next_step = "Correct the server or the settings of the route, then retry the delivery."
 
 
 class ServerLied(PeerFailed):
     """The server answered something that cannot be the answer."""
 
     code = "server-lied"
-    next_step = "Look at the model server: its answers do not fit what it was asked."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

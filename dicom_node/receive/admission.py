@@ -121,18 +121,27 @@ TOO_MANY: Final = Refusal(
 DISK_FILLING: Final = Refusal(
     result=REJECTED_TRANSIENT, source=3, diagnostic=2, words="free disk space is below the limit"
 )
+DRAINED: Final = Refusal(
+    result=REJECTED_TRANSIENT,
+    source=3,
+    diagnostic=1,
+    words="no new slides are taken for now, as an operator asked",
+)
 
 
 ANYBODY: Final = AllowedPeer(ae_title="", networks=())
 """Stands for every peer where all are admitted."""
 
 
-def admit(request: Request, rules: Rules, *, has_room: bool) -> AllowedPeer | Refusal:
+def admit(
+    request: Request, rules: Rules, *, has_room: bool, is_drained: bool = False
+) -> AllowedPeer | Refusal:
     """Decide about an association request; give the peer that is admitted by it.
 
-    A nearly full disk refuses those who propose storage, as transient; a scanner that only asks
-    whether we are alive (Verification) is answered. What will not change by itself is refused as
-    permanent, everything else as transient (PS3.8 9.3.4).
+    A nearly full disk, and an operator who lets the line run empty, refuse those who propose
+    storage, as transient; a scanner that only asks whether we are alive (Verification), or whether
+    we keep what it sent (storage commitment), is answered. What will not change by itself is
+    refused as permanent, everything else as transient (PS3.8 9.3.4).
     """
     if request.called_ae_title.strip() != rules.ae_title:
         return WRONG_CALLED
@@ -144,6 +153,8 @@ def admit(request: Request, rules: Rules, *, has_room: bool) -> AllowedPeer | Re
         return WRONG_CERTIFICATE
     asks_only = {Verification, STORAGE_COMMITMENT}
     wants_storage = any(one not in asks_only for one in request.abstract_syntaxes)
+    if wants_storage and is_drained:
+        return DRAINED
     if wants_storage and not has_room:
         return DISK_FILLING
     return _over_limit(request, rules, shown[0].limits) or shown[0]

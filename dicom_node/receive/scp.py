@@ -85,6 +85,8 @@ class StorageSCP:
         None means clear text.
     doors
         How many connections may be open.
+    is_drained
+        Whether an operator lets the line run empty.
     """
 
     def __init__(
@@ -100,6 +102,7 @@ class StorageSCP:
         services: Handlers = (),
         tls: ssl.SSLContext | None = None,
         doors: Doors = Doors(),  # noqa: B008  a frozen value
+        is_drained: Callable[[], bool] = lambda: False,
     ) -> None:
         self._ae_title = ae_title
         self._socket = listening
@@ -111,6 +114,7 @@ class StorageSCP:
         self._services = services
         self._tls = tls
         self._doors = doors
+        self._is_drained = is_drained
         self._admitted: dict[Association, Admitted] = {}
         self._began = LastMinute()
         self._lock = threading.Lock()
@@ -199,8 +203,12 @@ class StorageSCP:
         primitive = association.requestor.primitive
         title = primitive.calling_ae_title.strip()
         address = plain_address(association.requestor.address)
+        is_drained = self._is_drained()  # may wait for the journal, and nobody waits for us then
         with self._lock:
-            decision = self._decide(primitive, title, address, association.dul.socket.socket)
+            request = self._request(primitive, title, address, association.dul.socket.socket)
+            decision = admit(
+                request, self._rules, has_room=self._spool.takes_new(), is_drained=is_drained
+            )
             if not isinstance(decision, Refusal):
                 self._begin(association, title, decision)
                 return
@@ -209,26 +217,19 @@ class StorageSCP:
         association.kill()
         self._refused(f"An association from {address} was rejected: {decision.words}.")
 
-    def _decide(
-        self, primitive: Any, title: str, address: str, peer: object
-    ) -> AllowedPeer | Refusal:
+    def _request(self, primitive: Any, title: str, address: str, peer: object) -> Request:
         open_ones = self._spool.open_associations()
-        return admit(
-            Request(
-                calling_ae_title=title,
-                called_ae_title=primitive.called_ae_title,
-                address=address,
-                abstract_syntaxes=tuple(
-                    str(one.abstract_syntax)
-                    for one in primitive.presentation_context_definition_list
-                ),
-                n_open=len(open_ones),
-                n_open_of_caller=Counter(open_ones.values())[title],
-                n_last_minute=self._began.count(title, time.monotonic()),
-                certificate=fingerprint(peer),
+        return Request(
+            calling_ae_title=title,
+            called_ae_title=primitive.called_ae_title,
+            address=address,
+            abstract_syntaxes=tuple(
+                str(one.abstract_syntax) for one in primitive.presentation_context_definition_list
             ),
-            self._rules,
-            has_room=self._spool.takes_new(),
+            n_open=len(open_ones),
+            n_open_of_caller=Counter(open_ones.values())[title],
+            n_last_minute=self._began.count(title, time.monotonic()),
+            certificate=fingerprint(peer),
         )
 
     def _begin(self, association: Any, title: str, peer: AllowedPeer) -> None:

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Final
 
 from appliance.errors import ConfigError, TransientError
+from appliance.facts import OpenAssociation
 from appliance.storage import NO_SPACE_ERRNOS, fsync_folder
 from dicom_node.headers import Instance, peek
 from dicom_node.receive.transfer import Transfer
@@ -241,6 +242,27 @@ class Spool:
             with contextlib.suppress(FileNotFoundError):
                 found[path.name.removesuffix(_OPEN)] = path.read_text()
         return found
+
+    def associations(self) -> tuple[OpenAssociation, ...]:
+        """Open associations with the size of what each is bringing; the scanner is its AE title."""
+        coming: dict[str, int] = {}
+        for path in self._entries(_PART):
+            with contextlib.suppress(FileNotFoundError):
+                name = path.name.partition(".")[0]
+                coming[name] = coming.get(name, 0) + path.stat().st_size
+        found = []
+        for path in self._entries(_OPEN):
+            with contextlib.suppress(FileNotFoundError):
+                name = path.name.removesuffix(_OPEN)
+                found.append(
+                    OpenAssociation(
+                        name=name,
+                        scanner=path.read_text(),
+                        since=path.stat().st_mtime,
+                        n_bytes=coming.get(name, 0),
+                    )
+                )
+        return tuple(found)
 
     def path(self, sha256: str) -> Path:
         """Where the object with this content lies."""

@@ -5,6 +5,7 @@ What obstore says is never passed on: its messages hold addresses, names and ans
 
 import os
 import re
+import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -103,6 +104,27 @@ class Bucket:
                 return False
             chunks = there.stream(min_chunk_size=_CHUNK_BYTES)
             return all(content.read(len(chunk)) == bytes(chunk) for chunk in chunks)
+
+    def probe(self) -> None:
+        """Ask for an object that nobody has; its absence is the answer that is hoped for.
+
+        Raises
+        ------
+        PeerUnavailable
+            The store does not answer now.
+        DeliveryRefused
+            It does not let us ask, or has no such bucket.
+        """
+        with _store_errors():
+            if self.folder is not None and not self.folder.is_dir():
+                raise PeerUnavailable("The folder of the route is not there now.")
+            try:
+                self.store.get(f"probe-{secrets.token_hex(16)}")
+            except FileNotFoundError as error:
+                if "NoSuchBucket" in str(error) or "ContainerNotFound" in str(error):
+                    raise DeliveryRefused(_NO_BUCKET) from None
+            except (PermissionDeniedError, UnauthenticatedError):
+                raise DeliveryRefused(_NO_QUESTIONS) from None
 
 
 def open_bucket(settings: StoreSettings, *, timeout_s: float = REQUEST_TIMEOUT_S) -> Bucket:
@@ -265,6 +287,10 @@ _NO_BUCKET: Final = "The store has no bucket as the url of the route says: check
 _NO_ENTRY: Final = (
     "The store does not let us in: check the keys in credentials_file, and that they may create "
     "and read objects there."
+)
+_NO_QUESTIONS: Final = (
+    "The store answers, and does not let us ask for an object: the keys in credentials_file are "
+    "wrong, or may not list."
 )
 _WRONG_CLOCK: Final = "The store takes no request of a machine whose clock is as wrong as ours."
 _STATUS: Final = re.compile(r"non-2xx status code: ([0-9]{3})")

@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -88,6 +89,40 @@ def check_settings(web: Web) -> None:
     """Check that the token and the files of TLS can be read; raises ConfigError."""
     with _service(web):
         pass
+
+
+def probe(web: Web, *, timeout_s: float) -> str:
+    """Ask a service for a study that nobody has (QIDO-RS); say in a sentence what it answers.
+
+    A service that does not search is there all the same; whether it stores shows when something is
+    stored.
+
+    Raises
+    ------
+    PeerUnavailable
+        It does not answer now.
+    DeliveryRefused
+        It does not want us.
+    ConfigError
+        The token or a file of TLS cannot be read.
+    """
+    silence_libraries()
+    query = f"/studies?StudyInstanceUID=2.25.{uuid.uuid4().int}&limit=1"
+    with (
+        _service(web) as service,
+        _http_errors(service.secured),
+        service.client.stream(
+            "GET",
+            service.base + query,
+            headers={"Accept": _DICOM_JSON},
+            extensions=service.extensions,
+            timeout=timeout_s,
+        ) as answer,
+    ):
+        if answer.status_code in _NO_SEARCH:
+            return f"{web.host} answers, and does not search (HTTP {answer.status_code})"
+        check_http(answer.status_code, retry_after=answer.headers.get("Retry-After", ""))
+    return f"{web.host} answers"
 
 
 def batches(files: Sequence[Outgoing]) -> Iterator[list[Outgoing]]:
@@ -300,3 +335,4 @@ def _read(answer: httpx.Response) -> bytes:
 
 
 _LINE_END: Final = b"\r\n"
+_NO_SEARCH: Final = frozenset({400, 404, 405, 406, 501})

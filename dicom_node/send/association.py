@@ -96,6 +96,7 @@ def associated(
     roles: Sequence[SCP_SCU_RoleSelectionNegotiation] = (),
     handlers: Sequence[EventHandlerType] = (),
     provider: Callable[[Association], DIMSEServiceProvider] | None = None,
+    answer_timeout_s: float = ANSWER_TIMEOUT_S,
 ) -> Iterator[Association]:
     """Open an association and release it at the end, or abort it when something is raised.
 
@@ -111,6 +112,8 @@ def associated(
         What answers then: events of the library and their handlers.
     provider
         Makes what takes in the peer's messages; None means the library's own.
+    answer_timeout_s
+        How long an answer to what we ask is waited for.
 
     Raises
     ------
@@ -123,7 +126,7 @@ def associated(
     """
     ending = _Ending()
     secured = None if endpoint.tls is None else client_context(endpoint.tls)
-    association = _entity(endpoint, provider).associate(
+    association = _entity(endpoint, provider, answer_timeout_s).associate(
         _resolve(endpoint.host),
         endpoint.port,
         contexts=list(contexts),
@@ -149,9 +152,10 @@ def associated(
     ours.release()
 
 
-def echo(endpoint: Endpoint) -> None:
+def echo(endpoint: Endpoint, *, answer_timeout_s: float = ANSWER_TIMEOUT_S) -> None:
     """Ask a peer whether it is alive (C-ECHO); raises as `associated` does."""
-    with associated(endpoint, [build_context(Verification)]) as association:
+    contexts = [build_context(Verification)]
+    with associated(endpoint, contexts, answer_timeout_s=answer_timeout_s) as association:
         if not association.accepted_contexts:
             raise DeliveryRefused("The peer does not answer Verification.")
         check_answer(status_of(association.send_c_echo))
@@ -174,7 +178,9 @@ def status_of(ask: Callable[[], Any]) -> int | None:
 
 
 def _entity(
-    endpoint: Endpoint, provider: Callable[[Association], DIMSEServiceProvider] | None
+    endpoint: Endpoint,
+    provider: Callable[[Association], DIMSEServiceProvider] | None,
+    answer_timeout_s: float,
 ) -> Client:
     silence_libraries()
     _config.STORE_SEND_CHUNKED_DATASET = True
@@ -183,8 +189,8 @@ def _entity(
     entity.implementation_version_name = IMPLEMENTATION_VERSION_NAME
     entity.connection_timeout = CONNECT_TIMEOUT_S
     entity.acse_timeout = CONNECT_TIMEOUT_S
-    entity.dimse_timeout = ANSWER_TIMEOUT_S
-    entity.network_timeout = ANSWER_TIMEOUT_S
+    entity.dimse_timeout = answer_timeout_s
+    entity.network_timeout = answer_timeout_s
     entity.provider = provider
     return entity
 

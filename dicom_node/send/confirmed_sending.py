@@ -18,7 +18,6 @@ class NotConfirmed(PeerUnavailable):
     """The PACS took the objects, and has not said yet whether it keeps them."""
 
     code = "not-confirmed"
-    next_step = "Nothing to do now: the PACS is asked again by itself. If it stays so, ask its administrator about storage commitment."  # fmt: skip  # noqa: E501
 
 
 def send_until_confirmed(

@@ -31,7 +31,6 @@ class EmptySlide(RejectedError):
     """All objects of a slide went to other slides."""
 
     code = "empty-slide"
-    next_step = "Nothing to do: the objects are on the line as part of another slide."
 
 
 _MOVED = "Its objects turned out to belong to another slide."

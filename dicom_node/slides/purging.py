@@ -1,7 +1,7 @@
 """Purging the originals of a slide that an archive holds: an operator asks, `fate` decides."""
 
 import shutil
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,7 +13,7 @@ from appliance.line import ZONES, Role, Stage, State
 from appliance.storage import Root
 from appliance.stores.deposits import Deposits
 from appliance.stores.journal import Journal
-from appliance.stores.originals import Originals
+from appliance.stores.originals import Original, Originals
 from dicom_node.slides.fate import why_not
 
 
@@ -46,7 +46,16 @@ class Purge:
     archive_routes: Collection[str]
     archiving_scanners: Collection[str]
 
-    def run(self, slide_id: str, *, operator: str) -> dict[str, int]:
+    def look(self, slide_id: str) -> dict[str, Any]:
+        """Say how many objects and bytes a purge would remove; raises what `run` would."""
+        self._check(slide_id)
+        held = self.originals.held(slide_id)
+        reason = why_not(held, archiving_scanners=self.archiving_scanners)
+        if reason is not None:
+            raise ForbiddenAction(reason)
+        return _figures(held) | {"words": f"{_amount(held)} are removed; an archive holds them."}
+
+    def run(self, slide_id: str, *, operator: str) -> dict[str, Any]:
         """Purge a slide; give how many objects and bytes that were.
 
         Raises
@@ -54,6 +63,18 @@ class Purge:
         ForbiddenAction
             The slide is not done, or its originals may be the only ones.
         """
+        self._check(slide_id)
+        purged = self.originals.end(
+            slide_id, why_not=partial(why_not, archiving_scanners=self.archiving_scanners)
+        )
+        self.originals.remove(purged, lambda sha256: self.path_of(sha256).unlink(missing_ok=True))
+        for folder in self.root.zone(ZONES[Stage.ASSEMBLE]).glob(f"{slide_id}@*"):
+            shutil.rmtree(folder, ignore_errors=True)
+        words = f"The originals were purged: {_amount(purged)}."
+        self.journal.note(operator, "purged", words, slide_id=slide_id)
+        return _figures(purged) | {"words": words}
+
+    def _check(self, slide_id: str) -> None:
         status = self.journal.board.slide(slide_id)
         if status is None:
             raise ForbiddenAction("The node knows no slide of this id.")
@@ -61,22 +82,23 @@ class Purge:
             raise ForbiddenAction("Only a slide that is done can be purged.")
         for route in self.archive_routes:
             self.deposits.enqueue(route)
-        purged = self.originals.end(
-            slide_id, why_not=partial(why_not, archiving_scanners=self.archiving_scanners)
-        )
-        self.originals.remove(purged, lambda sha256: self.path_of(sha256).unlink(missing_ok=True))
-        for folder in self.root.zone(ZONES[Stage.ASSEMBLE]).glob(f"{status.slide_id}@*"):
-            shutil.rmtree(folder, ignore_errors=True)
-        n_bytes = sum(one.size_bytes for one in purged)
-        words = f"The originals were purged: {len(purged)} objects, {n_bytes / 1e6:.0f} MB."
-        self.journal.note(operator, "purged", words, slide_id=slide_id)
-        return {"objects": len(purged), "bytes": n_bytes}
 
     def commands(self) -> dict[str, Command]:
         """Give what an administrator can ask for."""
 
         def purge(operator: Operator, arguments: Mapping[str, Any]) -> dict[str, Any]:
-            done = self.run(str(arguments.get("slide_id", "")), operator=operator.name)
-            return {"done": "purge", **done}
+            slide_id = str(arguments.get("slide_id", ""))
+            if arguments.get("dry_run"):
+                return {"done": "nothing", **self.look(slide_id)}
+            return {"done": "purge", **self.run(slide_id, operator=operator.name)}
 
         return {"purge": Command(role=Role.ADMINISTRATOR, run=purge)}
+
+
+def _figures(some: Sequence[Original]) -> dict[str, Any]:
+    return {"objects": len(some), "bytes": sum(one.size_bytes for one in some)}
+
+
+def _amount(some: Sequence[Original]) -> str:
+    n_bytes = sum(one.size_bytes for one in some)
+    return f"{len(some)} objects, {n_bytes / 1e6:.1f} MB"

@@ -115,6 +115,11 @@ class Predictor:
         """How many slides at once keep the device busy."""
 
     @property
+    def models(self) -> tuple[Model, ...]:
+        """The models, in the order in which they run."""
+        return self._models.everyone
+
+    @property
     def likeness(self) -> Likeness | None:
         """How the training data of the artifact model looked."""
         return self._models.artifact.likeness

@@ -5,8 +5,11 @@ import pytest
 
 from anonymizer.deidentify.method import Method
 from anonymizer.deidentify.stage import handler
+from anonymizer.deidentify.told import report_commands
 from anonymizer.pseudonyms import Pseudonyms
-from appliance.line import Outcome, Stage, State
+from appliance.control import Operator
+from appliance.errors import ForbiddenAction
+from appliance.line import Outcome, Role, Stage, State
 from appliance.storage import Root
 from appliance.stores.database import open_engine
 from appliance.stores.journal import Journal
@@ -43,6 +46,18 @@ def walked(journal, root, files):
     return sorted(root.zone("deid").iterdir())
 
 
+def asked(journal, root):
+    """Ask the anonymize daemon for the report of the slide, as anyone at the screen may."""
+    command = report_commands(journal=journal, root=root)["deid_report"]
+    assert command.role is Role.VIEWER
+    return command.run(Operator(name="anyone", role=Role.VIEWER), {"slide_id": "slide"})
+
+
+def test_a_report_that_is_not_there_yet_is_a_plain_word(tmp_path, journal):
+    with pytest.raises(ForbiddenAction, match="not de-identified yet"):
+        asked(journal, Root(tmp_path))
+
+
 def test_a_slide_of_the_generator_walks_past_the_stage_without_its_canaries(tmp_path, journal):
     identity = SlideIdentity.canary()
     write_slide(tmp_path / "scan", SlidePlan.tiny(), identity)
@@ -53,6 +68,16 @@ def test_a_slide_of_the_generator_walks_past_the_stage_without_its_canaries(tmp_
     assert not [needle for needle in identity.needles if needle.upper().encode() in content]
     assert b"2.25." in content
     assert json.loads((folder / "deidentification.json").read_text())["dropped"]
+    told = asked(journal, Root(tmp_path))
+    assert not [needle for needle in identity.needles if needle in json.dumps(told)]
+    kinds = told["attributes"]
+    for kind in ("removed", "replaced", "cleaned"):
+        counts = [one["count"] for one in told["reasons"] if one["kind"] == kind]
+        assert sum(counts) == kinds[kind] > 0
+        assert counts == sorted(counts, reverse=True)
+    assert (told["images_in"], told["images_kept"]) == (len(names) + 2, len(names) - 1)
+    assert {one["what"] for one in told["dropped"]} == {"LABEL", "OVERVIEW", "THUMBNAIL"}
+    assert told["values_sought"] > 0
     status = journal.board.slide("slide")
     assert (status.stage, status.state) == (Stage.INFER, State.WAITING)
 

@@ -132,8 +132,8 @@ def test_limits_name_artifacts_of_the_class_map_and_no_others(tmp_path: Path, ke
     text = f"{SOUND}[verdict.{key}]\n" + "\n".join(f"{name} = 0.5" for name in limits)
     assert getattr(parsed(tmp_path, text).verdict, key) == limits
     assert sentence(tmp_path, text.replace("out_of_focus", "out_of_fokus")) == (
-        f"coverslip.toml: verdict.{key}: there is no artifact out_of_fokus; did you mean "
-        "out_of_focus?."
+        f"coverslip.toml line 11: verdict.{key}.out_of_fokus: there is no artifact out_of_fokus; "
+        "did you mean out_of_focus?"
     )
 
 

@@ -2,8 +2,6 @@
 
 import json
 import signal
-import subprocess
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -27,7 +25,7 @@ from tests.dicom_node.committing import Pacs, running_pacs
 from tests.dicom_node.conftest import Hospital, wait_until
 from tests.dicom_node.objects import Image, data_set_offset, write
 from tests.dicom_node.real_peers import Orthanc, free_port, running_orthanc
-from tests.dicom_node.test_processes import RUN
+from tests.forge import Forged, forge
 
 WAITING, SENT, CONFIRMED, ASIDE = DepositState
 
@@ -151,11 +149,8 @@ def test_an_archiver_killed_again_and_again_leaves_one_object_each(
     assert archive.pending(load(settings_file)) == ()
 
 
-def spawn(settings_file: Path) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        [sys.executable, "-c", RUN, "--settings", str(settings_file), "deliver", "archive"],
-        stdout=subprocess.DEVNULL,
-    )
+def spawn(settings_file: Path) -> Forged:
+    return forge().start(["--settings", str(settings_file), "deliver", "archive"])
 
 
 def write_settings(hospital: Hospital, folder: Path, port: int) -> Path:

@@ -1,7 +1,6 @@
 """Deliveries that fail, wait, die and are tried again: each arrives once, or says why not."""
 
 import json
-import os
 import random
 import signal
 import subprocess
@@ -48,6 +47,7 @@ from tests.dicom_node.conftest import wait_until
 from tests.dicom_node.objects import Image, data_set_offset, write
 from tests.dicom_node.real_peers import Orthanc, free_port, running_orthanc
 from tests.dicom_node.test_deliver import KEY, SR, Line
+from tests.forge import forge
 
 PUBLIC_PEM = KEY.public_key().public_bytes(
     serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
@@ -413,13 +413,15 @@ class Killed:
 
     def run(self, dies: str) -> int:
         self.offset_s += 60.0
-        command = [
-            sys.executable, "-c", _DYING, f"sqlite:///{self.folder}/journal.db",
-            str(self.folder / "outbox" / self.route.name), str(self.folder / "sign.pub"),
-            self.route.model_dump_json(), str(self.offset_s), dies,
-        ]  # fmt: skip
-        environment = {**os.environ, "PYTHONPATH": str(Path.cwd())}
-        return subprocess.run(command, check=False, env=environment).returncode
+        words = (
+            f"sqlite:///{self.folder}/journal.db",
+            str(self.folder / "outbox" / self.route.name),
+            str(self.folder / "sign.pub"),
+            self.route.model_dump_json(),
+            str(self.offset_s),
+            dies,
+        )
+        return forge().run(words, code=_DYING)
 
 
 @contextmanager

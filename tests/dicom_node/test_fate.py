@@ -158,9 +158,9 @@ def finish(hospital: CommittingHospital) -> None:
         hospital.journal.advance(claim, Outcome())
 
 
-def purge(hospital: CommittingHospital) -> dict[str, object]:
+def purge(hospital: CommittingHospital, **more: object) -> dict[str, object]:
     run = node_module.commands(hospital.node)["purge"].run
-    return run(OPERATOR, {"slide_id": hospital.slide().slide_id})
+    return run(OPERATOR, {"slide_id": hospital.slide().slide_id} | more)
 
 
 def originals(hospital: CommittingHospital) -> list[Path]:
@@ -202,7 +202,8 @@ def test_a_purged_slide_leaves_its_receipts_and_is_answered_from_them(
     hospital.store(tmp_path, *slide_images)
     finish(hospital)
     archive(hospital)
-    assert purge(hospital) == {"done": "purge", "objects": 4, "bytes": _size(hospital)}
+    told = purge(hospital)
+    assert (told["objects"], told["bytes"]) == (4, _size(hospital))
     assert hospital.stored_files() == []
     assert originals(hospital) == []
     assert any("originals were purged: 4 objects" in one for one in hospital.texts())
@@ -212,6 +213,22 @@ def test_a_purged_slide_leaves_its_receipts_and_is_answered_from_them(
     assert [one.committed for one in desk.reports] == [uids]
     with pytest.raises(ForbiddenAction, match="no originals"):
         purge(hospital)
+
+
+def test_a_rehearsed_purge_says_how_much_and_removes_nothing(
+    hospital: CommittingHospital, tmp_path: Path, slide_images: list[Image]
+) -> None:
+    hospital.store(tmp_path, *slide_images)
+    finish(hospital)
+    with pytest.raises(ForbiddenAction, match="No archive has confirmed"):
+        purge(hospital, dry_run=True)
+    archive(hospital)
+    before = hospital.texts()
+    told = purge(hospital, dry_run=True)
+    assert (told["objects"], told["bytes"]) == (4, _size(hospital))
+    assert "4 objects" in str(told["words"])
+    assert len(hospital.stored_files()) == 4
+    assert hospital.texts() == before
 
 
 def _size(hospital: CommittingHospital) -> int:

@@ -318,6 +318,19 @@ def test_wrong_keys_are_refused_and_never_named(
         assert secret not in caplog.text
 
 
+def test_a_probe_puts_nothing_and_tells_a_missing_bucket_and_wrong_keys_apart(
+    s3: S3Server, bucket: str, guarded: Guarded
+) -> None:
+    open_bucket(store_at(s3.url, keys_file(guarded.ours.parent), bucket=bucket)).probe()
+    assert s3.objects(bucket) == {}
+    nowhere = store_at(s3.url, keys_file(guarded.ours.parent), bucket="nowhere")
+    with pytest.raises(DeliveryRefused, match="no bucket"):
+        open_bucket(nowhere).probe()
+    wrong = keys_file(guarded.ours.parent, "AKIAWRONGWRONGWR")
+    with pytest.raises(DeliveryRefused, match="does not let us ask"):
+        open_bucket(guarded.store(BUCKET, wrong)).probe()
+
+
 def test_it_goes_through_tls_of_a_private_authority(
     s3: S3Server, bucket: str, tmp_path: Path, require_tool: Callable[[str], str]
 ) -> None:

@@ -24,6 +24,7 @@ from dicom_node.send.sender import Endpoint, dicom_files, echo, send
 from tests.dicom_node.conftest import wait_until
 from tests.dicom_node.objects import Image, write
 from tests.dicom_node.raw import RawScanner
+from tests.forge import forge
 
 RUN = """
 import argparse, sys
@@ -86,7 +87,7 @@ class NodeProcess:
 
     def start(self) -> None:
         self.port_file.unlink(missing_ok=True)
-        self.process = spawn("--settings", str(self.settings_file), "node")
+        self.process = forge().start(["--settings", str(self.settings_file), "node"])
         wait_until(self.port_file.exists, 30)
         wait_until(self._answers, 30)
 
@@ -108,10 +109,7 @@ class NodeProcess:
 
     def end(self, number: signal.Signals) -> int:
         self.process.send_signal(number)
-        code = self.process.wait(30)
-        assert self.process.stdout is not None
-        self.process.stdout.close()
-        return code
+        return self.process.wait(30)
 
 
 @pytest.fixture

@@ -82,6 +82,10 @@ def test_orthanc_tells_by_qido_what_it_has(orthanc: Orthanc, tmp_path: Path) -> 
         assert not service._holds(missing)
 
 
+def test_orthanc_answers_a_probe(orthanc: Orthanc) -> None:
+    assert stow.probe(web(orthanc.web), timeout_s=8.0) == "127.0.0.1 answers"
+
+
 def test_orthanc_takes_it_through_tls_with_our_certificate(
     orthanc: Orthanc, tmp_path: Path, require_tool: Callable[[str], str]
 ) -> None:

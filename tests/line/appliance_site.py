@@ -18,6 +18,7 @@ from appliance.storage import Root
 from appliance.stores.board import Board
 from appliance.supervisor import Supervisor
 from appliance.temporary import start_command
+from tests.forge import ForgedSupervisor, forge
 
 LIMIT_S = 90.0
 LEASE_S = 2.0
@@ -38,15 +39,27 @@ def wait_for(
 
 
 class ApplianceSite:
-    """The demo's hospital with short leases, under the test's control."""
+    """The demo's hospital with short leases, under the test's control.
 
-    def __init__(self, folder: Path, *, edit: Callable[[str], str] = lambda text: text) -> None:
+    Its processes are forked from one that has imported everything, unless they are to be started
+    as on an appliance.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        edit: Callable[[str], str] = lambda text: text,
+        forged: bool = True,
+    ) -> None:
         self.site: Site = make_site(folder)
         text = self.site.settings_file.read_text()
         self.site.settings_file.write_text(edit(text) + f"\n[journal]\nlease_s = {LEASE_S}\n")
         self.settings: Settings = load(self.site.settings_file)
         self.root = Root(self.site.root)
-        self.supervisor = Supervisor(settings_file=self.site.settings_file, quiet=True)
+        supervisor = ForgedSupervisor if forged else Supervisor
+        self.supervisor = supervisor(settings_file=self.site.settings_file, quiet=True)
+        self._forged = forged
         self.board: Board = open_journal(self.settings).board
         self._ending = ExitStack()
 
@@ -64,7 +77,7 @@ class ApplianceSite:
             ("REGISTRY", self.site.registry_port, self.site.registry),
         ):
             words = ["peer", "--ae", ae_title, "--port", str(port), "--folder", str(folder)]
-            peer = start_command(words)
+            peer = forge().start(words) if self._forged else start_command(words)
             self._ending.callback(peer.wait)
             self._ending.callback(peer.terminate)
         self._ending.callback(self.supervisor.stop)
@@ -96,6 +109,8 @@ class ApplianceSite:
         """Push a folder of instances as a scanner would; give the exit code of the sender."""
         to = f"127.0.0.1:{self.site.node_port}"
         words = ["send", str(folder), "--to", to, "--called", called, "--calling", calling]
+        if self._forged:
+            return forge().run(words)
         return subprocess.run(
             [sys.executable, "-m", "appliance", *words], check=False, capture_output=True
         ).returncode

@@ -45,7 +45,7 @@ def walk(folder: Path, orthanc_program: str) -> None:
         def edit(text: str) -> str:
             return with_routes(text, keys=folder / "site" / "keys", ports=ports, folder=folder)
 
-        site = stack.enter_context(ApplianceSite(folder / "site", edit=edit))
+        site = stack.enter_context(ApplianceSite(folder / "site", edit=edit, forged=False))
         (slide_id,) = send(site, scan)
         wait_for(lambda: site.tended() and all_delivered(site), "both reports", limit_s=150)
         keep_what_arrived(registry, folder / "arrived")

@@ -40,7 +40,9 @@ def site(tmp_path_factory: pytest.TempPathFactory, orthanc: Orthanc) -> Iterator
             after.removeprefix(port)
         )
 
-    with ApplianceSite(tmp_path_factory.mktemp("real") / "site", edit=to_orthanc) as site:
+    with ApplianceSite(
+        tmp_path_factory.mktemp("real") / "site", edit=to_orthanc, forged=False
+    ) as site:
         yield site
 
 

@@ -27,6 +27,7 @@ from tui.app import CoverslipApp
 from tui.health import daemons_of
 from tui.snapshot import Disk, Snapshot
 from tui.story import Story
+from tui.told import DeidTold, Details, ImagesTold, ImageTold, Reason
 
 NOW = 1_790_000_000.0
 """The moment at which the literal line is shown."""
@@ -361,3 +362,72 @@ def _same_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLORTERM", "truecolor")
     monkeypatch.delenv("NO_COLOR", raising=False)
     assert os.environ["TZ"] == "UTC"
+
+
+def literal_details() -> Details:
+    """What the daemons tell of the slide that must be scanned again."""
+    return Details(
+        images=ImagesTold(
+            images=(
+                *(
+                    ImageTold(
+                        flavour="VOLUME",
+                        rows=48_000 >> 2 * level,
+                        columns=76_800 >> 2 * level,
+                        um_px=0.25 * 4**level,
+                        n_objects=1,
+                        n_frames=28_200 >> 4 * level,
+                        n_bytes=1_400_000_000 >> 4 * level,
+                        encoding="JPEG Baseline (Process 1)",
+                    )
+                    for level in range(4)
+                ),
+                *(
+                    ImageTold(
+                        flavour=flavour,
+                        rows=400,
+                        columns=600,
+                        um_px=None,
+                        n_objects=1,
+                        n_frames=1,
+                        n_bytes=80_000,
+                        encoding="JPEG Baseline (Process 1)",
+                    )
+                    for flavour in ("LABEL", "OVERVIEW")
+                ),
+            ),
+            n_objects=6,
+            n_bytes=1_493_000_000,
+            n_dismissed=0,
+            n_purged=0,
+            n_promised=6,
+            n_archived=0,
+        ),
+        deid=DeidTold(
+            n_images=6,
+            n_kept=4,
+            dropped=(
+                ("LABEL", "its image type is not VOLUME"),
+                ("OVERVIEW", "its image type is not VOLUME"),
+            ),
+            attributes={"removed": 141, "replaced": 78, "cleaned": 42, "kept": 177},
+            reasons=(
+                Reason(kind="removed", reason="by the profile's table", n_attributes=90),
+                Reason(kind="replaced", reason="by the profile's table", n_attributes=54),
+                Reason(kind="cleaned", reason="cleaned item by item", n_attributes=42),
+                Reason(kind="replaced", reason="date or time", n_attributes=24),
+                Reason(kind="removed", reason="private", n_attributes=18),
+                Reason(kind="removed", reason="not part of such an object", n_attributes=12),
+                Reason(kind="removed", reason="free text", n_attributes=9),
+                Reason(kind="removed", reason="names the institution", n_attributes=12),
+            ),
+            n_sought=174,
+            not_sought=((4, "of fewer than four characters: looked for as a whole text only"),),
+            n_judged=894,
+            n_pictures_read=3,
+            n_painted=2,
+            label="the label names the slide of the header",
+            profile="DICOM PS3.15 2026d Basic Application Level Confidentiality Profile",
+            key_id="a93fb88db57657cf",
+        ),
+    )

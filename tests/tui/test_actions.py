@@ -8,10 +8,12 @@ from appliance.errors import ApplianceError, IdentityDoubt
 from appliance.line import SlideStatus, Stage, State
 from appliance.storage import Root
 from appliance.stores.journal import Journal
-from tui.actions import ACTIONS, MOVES, Action, action_named, daemon_for, perform
+from tui.action import Action
+from tui.actions import ACTIONS, MOVES, SLIDE_ACTIONS, action_named
+from tui.performing import Target, daemon_for, perform
 from tui.snapshot import Snapshot
 
-ON_THE_JOURNAL = [action for action in ACTIONS if action.daemon is None]
+ON_THE_JOURNAL = [action for action in SLIDE_ACTIONS if action.daemon is None]
 
 
 def test_no_two_keys_are_the_same():
@@ -25,12 +27,14 @@ def test_an_action_is_offered_exactly_where_the_journal_allows_it(
     journal: Journal, action: Action, state: State
 ):
     slide_id = put(journal, state)
+    offered = status(journal, slide_id)
+    fits = state in action.states and (action.when is None or action.when(offered))
     try:
         journal.operate(action.name, slide_id, operator="tester", reason="test")
     except ApplianceError:
-        assert state not in action.states
+        assert not fits
     else:
-        assert state in action.states
+        assert fits
 
 
 def test_an_action_goes_to_the_daemon_of_the_slides_stage(literal_line: Snapshot):
@@ -47,9 +51,7 @@ def test_hold_changes_the_journal_through_a_real_socket(
 ):
     slide_id = put(journal, State.WAITING)
     serve("node")
-    answer = perform(
-        action_named("hold"), status(journal, slide_id), name="S26", root=Root(tmp_path)
-    )
+    answer = perform(action_named("hold"), target(journal, slide_id), root=Root(tmp_path))
     assert answer.worked
     assert answer.sentence == "S26 is held."
     assert status(journal, slide_id).state is State.HELD
@@ -61,9 +63,7 @@ def test_an_action_that_makes_no_sense_is_answered_with_the_daemons_sentence(
 ):
     slide_id = put(journal, State.WAITING)
     serve("node")
-    answer = perform(
-        action_named("resume"), status(journal, slide_id), name="S26", root=Root(tmp_path)
-    )
+    answer = perform(action_named("resume"), target(journal, slide_id), root=Root(tmp_path))
     assert not answer.worked
     assert answer.title == "This slide cannot be released from hold in its present state."
     assert answer.sentence
@@ -72,9 +72,14 @@ def test_an_action_that_makes_no_sense_is_answered_with_the_daemons_sentence(
 def test_a_missing_daemon_is_answered_with_how_to_start_it(journal: Journal, tmp_path: Path):
     slide_id = put(journal, State.WAITING)
     slide = dataclasses.replace(status(journal, slide_id), stage=Stage.INFER)
-    answer = perform(action_named("hold"), slide, name="S26", root=Root(tmp_path))
+    of_infer = Target(shown="S26", slide=slide)
+    answer = perform(action_named("hold"), of_infer, root=Root(tmp_path))
     assert answer.title == "The infer daemon does not answer."
     assert "coverslip-infer" in answer.sentence
+
+
+def target(journal: Journal, slide_id: str) -> Target:
+    return Target(shown="S26", slide=status(journal, slide_id))
 
 
 def status(journal: Journal, slide_id: str) -> SlideStatus:

@@ -4,22 +4,7 @@ from appliance.attention import Attention, attention, is_stuck
 from appliance.line import Stage, State, Verdict
 from appliance.settings import Settings
 from tui.health import SILENT_S, alarms, daemons_of, route_states
-from tui.snapshot import Disk, Snapshot, arranged, matches
-
-
-def test_what_must_be_scanned_again_and_what_is_stuck_come_first(literal_line: Snapshot):
-    groups = arranged(literal_line.slides, now=literal_line.at, superseded=frozenset())
-    assert [need for need, _ in groups] == [
-        need for need in Attention if need is not Attention.REQUESTED
-    ]
-    assert groups[0][1][0].verdict is Verdict.RESCAN
-    assert groups[1][1][0].state is State.ASIDE
-
-
-def test_inside_a_group_the_newest_slide_comes_first(literal_line: Snapshot):
-    groups = dict(arranged(literal_line.slides, now=literal_line.at, superseded=frozenset()))
-    came = [slide.created_at for slide in groups[Attention.MOVING]]
-    assert came == sorted(came, reverse=True)
+from tui.snapshot import Disk, Snapshot
 
 
 def test_a_slide_that_was_scanned_again_asks_for_nothing(literal_line: Snapshot):
@@ -41,13 +26,6 @@ def test_a_slide_whose_worker_is_silent_is_stuck(literal_line: Snapshot):
 def test_a_slide_that_was_tried_in_vain_many_times_is_stuck(literal_line: Snapshot):
     waiting = next(slide for slide in literal_line.slides if slide.state is State.WAITING)
     assert is_stuck(dataclasses.replace(waiting, retries=7), literal_line.at)
-
-
-def test_every_word_that_is_sought_must_be_in_the_row(literal_line: Snapshot):
-    slide = literal_line.slides[0]
-    assert matches(slide, "S26-01877-A1", "01877 RESCAN")
-    assert matches(slide, "S26-01877-A1", "")
-    assert not matches(slide, "S26-01877-A1", "01877 accept")
 
 
 def test_all_is_well_when_every_daemon_beats_and_the_disk_has_room(

@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from tui.tail import FIRST_READ_BYTES, LogTail, chosen
+from tui.tail import FIRST_READ_BYTES, LogTail
 
 
 def test_lines_of_all_daemons_are_merged_by_their_time(tmp_path: Path):
@@ -47,7 +47,25 @@ def test_a_folder_that_is_not_there_has_no_lines(tmp_path: Path):
     assert LogTail(tmp_path / "log").new_lines() == []
 
 
-def test_the_filter_keeps_lines_with_every_word():
-    lines = ["node INFO started", "infer WARNING slow"]
-    assert chosen(lines, "warning INFER") == ["infer WARNING slow"]
-    assert chosen(lines, " ") == lines
+def test_what_has_no_time_stays_with_the_line_before_it(tmp_path: Path):
+    (tmp_path / "infer.log").write_text("2026-01-01 10:00:02,000 infer a\n  rest of a\n")
+    (tmp_path / "node.log").write_text(
+        "2026-01-01 10:00:01,000 node b\n2026-01-01 10:00:03,000 node c\n"
+    )
+    tail = LogTail(tmp_path)
+    assert [line[-1] for line in tail.new_lines()] == ["b", "a", "a", "c"]
+    with (tmp_path / "infer.log").open("a") as file:
+        file.write("  more of a\n")
+    with (tmp_path / "node.log").open("a") as file:
+        file.write("2026-01-01 10:00:04,000 node d\n")
+    assert [line[-1] for line in tail.new_lines()] == ["a", "d"]
+
+
+def test_a_file_that_was_replaced_is_read_from_its_start(tmp_path: Path):
+    path = tmp_path / "node.log"
+    path.write_text("one\n")
+    tail = LogTail(tmp_path)
+    tail.new_lines()
+    path.rename(tmp_path / "node.log.1")
+    path.write_text("another and longer\n")
+    assert tail.new_lines() == ["another and longer"]

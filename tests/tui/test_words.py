@@ -55,7 +55,8 @@ def test_a_row_fills_exactly_the_width_of_the_terminal(literal_line: Snapshot, w
 
 def test_a_row_says_the_verdict_in_words(literal_line: Snapshot):
     rescan: SlideStatus = literal_line.slides[0]
-    line = slide_line(rescan, name="S26-1", now=literal_line.at, layout=layout_for(160)).plain
+    layout = layout_for(160, ("pacs", "registry"))
+    line = slide_line(rescan, name="S26-1", now=literal_line.at, layout=layout).plain
     assert "S26-1" in line
     assert "●──●──●──●──●──●" in line
     assert "↻ rescan  31 % of the tissue is out of focus" in line

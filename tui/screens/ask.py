@@ -1,4 +1,4 @@
-"""Two small questions: may it be done, and why."""
+"""Three small questions: may it be done, why, and which one."""
 
 from typing import ClassVar
 
@@ -7,7 +7,9 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.screen import ModalScreen
-from textual.widgets import Button, Input, Static
+from textual.widgets import Button, Input, OptionList, Static
+
+from tui.action import Choice
 
 
 class ConfirmScreen(ModalScreen[bool]):
@@ -47,21 +49,51 @@ class ReasonScreen(ModalScreen[str | None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "give_up", "Cancel")]
 
-    def __init__(self, question: str) -> None:
+    def __init__(self, question: str, *, may_be_empty: bool = False) -> None:
         super().__init__()
         self._question = question
+        self._may_be_empty = may_be_empty
 
     def compose(self) -> ComposeResult:
         """Ask for one line."""
+        hint = "enter does it, with or without words" if self._may_be_empty else "enter does it"
+        example = "maintenance until six …" if self._may_be_empty else "broken glass, wrong stain …"
         with Vertical(classes="question"):
             yield Static(self._question, markup=False)
-            yield Input(placeholder="broken glass, wrong stain …", max_length=200)
-            yield Static("enter does it, escape leaves it", classes="quiet")
+            yield Input(placeholder=example, max_length=200)
+            yield Static(f"{hint}, escape leaves it", classes="quiet")
 
     @on(Input.Submitted)
     def _submitted(self, message: Input.Submitted) -> None:
-        if message.value.strip():
-            self.dismiss(message.value.strip())
+        reason = message.value.strip()
+        if reason or self._may_be_empty:
+            self.dismiss(reason)
+
+    def action_give_up(self) -> None:
+        """Leave it."""
+        self.dismiss(None)
+
+
+class ChoiceScreen(ModalScreen[str | None]):
+    """Ask which one; gives its value, or None when none is chosen."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "give_up", "Cancel")]
+
+    def __init__(self, question: str, choices: tuple[Choice, ...]) -> None:
+        super().__init__()
+        self._question = question
+        self._choices = choices
+
+    def compose(self) -> ComposeResult:
+        """List the choices."""
+        with Vertical(classes="question"):
+            yield Static(self._question, markup=False)
+            yield OptionList(*(one.label for one in self._choices), markup=False, compact=True)
+            yield Static("enter takes the one marked, escape leaves it", classes="quiet")
+
+    @on(OptionList.OptionSelected)
+    def _selected(self, message: OptionList.OptionSelected) -> None:
+        self.dismiss(self._choices[message.option_index].value)
 
     def action_give_up(self) -> None:
         """Leave it."""

@@ -8,7 +8,9 @@ from textual.css.query import NoMatches
 from textual.screen import Screen
 from textual.widgets import Footer
 
+from tui.action import Subject
 from tui.story import Story
+from tui.told import Details
 from tui.view import View
 from tui.widgets.bars import AlarmBar, StatusBar
 
@@ -18,6 +20,9 @@ class LineScreen(Screen[None]):
 
     HEADING: ClassVar[str] = ""
     HAS_FILTER: ClassVar[bool] = False
+    HAS_ORDER: ClassVar[bool] = False
+    ACTS_ON: ClassVar[tuple[Subject, ...]] = (Subject.SLIDE,)
+    """What the actions in the footer are about; the others are in help and palette."""
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "back", "Back")]
 
     def __init__(self, view: View) -> None:
@@ -48,10 +53,17 @@ class LineScreen(Screen[None]):
         """Fit to the new size."""
         self.call_after_refresh(self.show_again)
 
+    def on_screen_resume(self) -> None:
+        """Show what has changed while another screen was in front."""
+        self.call_after_refresh(self.show_again)
+
     def show(self, view: View) -> None:
-        """Show the newest view."""
+        """Show the newest view; behind another screen it is only kept.
+
+        A change behind the screen in front would let Textual write all of that one again.
+        """
         self.view = view
-        if not self.is_mounted:
+        if not (self.is_mounted and self.is_active):
             return
         try:
             self.query_one(StatusBar).show(view)
@@ -71,8 +83,17 @@ class LineScreen(Screen[None]):
     def tell(self, story: Story) -> None:
         """Take the story of a slide that was asked for."""
 
+    def detail(self, slide_id: str, details: Details) -> None:
+        """Take what daemons told of a slide."""
+
     def find(self) -> None:
         """Open the filter, where there is one."""
+
+    def sort(self) -> None:
+        """Go to the next order, where there are several."""
+
+    def found(self, name: str, n_slides: int) -> None:
+        """Take how many slides have a container identifier that was looked up."""
 
     def action_back(self) -> None:
         """Go back to the screen before."""

@@ -1,92 +1,69 @@
-"""The log: what the daemons write, as it comes, with a filter."""
+"""The log: what the daemons write, as it comes; by words, slide and level."""
 
-import threading
-from collections import deque
+from collections.abc import Iterable
 from pathlib import Path
+from typing import ClassVar
 
-from textual import on
-from textual.app import ComposeResult
-from textual.message import Message
-from textual.widgets import Input, Log
+from textual.binding import Binding, BindingType
+from textual.content import Content
 
-from tui.screens.base import LineScreen
-from tui.tail import LogTail, chosen
+from tui import log_panels
+from tui.log_lines import LEAST, Level, LogLine, next_least, read_line, wanted
+from tui.screens.live import MOST_KEPT, LiveScreen
+from tui.tail import LogTail
 from tui.view import View
 
-MOST_LINES = 5000
-READ_EVERY_S = 0.25
 
+class LogScreen(LiveScreen[LogLine]):
+    """The ends of all log files together.
 
-class LinesRead(Message):
-    """Daemons have written more."""
-
-    def __init__(self, lines: list[str]) -> None:
-        super().__init__()
-        self.lines = lines
-
-
-class LogScreen(LineScreen):
-    """The ends of all log files together, the newest line last."""
+    Parameters
+    ----------
+    view
+        What is known now.
+    folder
+        Where the log files are.
+    sought
+        What the filter holds at first.
+    """
 
     HEADING = "log"
-    HAS_FILTER = True
+    PLACEHOLDER = "Filter: words, a daemon, a slide, its name …"
+    READ_EVERY_S = 0.25
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("v", "level", "Level", tooltip="All levels, warnings and errors, errors only."),
+    ]
 
     def __init__(self, view: View, *, folder: Path, sought: str = "") -> None:
-        super().__init__(view)
+        super().__init__(view, sought=sought)
         self._tail = LogTail(folder)
-        self._sought = sought
-        self._lines: deque[str] = deque(maxlen=MOST_LINES)
-        self._stop = threading.Event()
+        self._least: Level = "debug"
 
-    def body(self) -> ComposeResult:
-        """Put the filter above the lines."""
-        yield Input(
-            self._sought, placeholder="Filter: a daemon, WARNING, a slide's id …", id="filter"
-        )
-        yield Log(max_lines=MOST_LINES, id="lines")
+    def read(self) -> list[LogLine]:
+        """Read what the daemons have written since."""
+        return [read_line(line) for line in self._tail.new_lines()[-MOST_KEPT:]]
 
-    def on_mount(self) -> None:
-        """Begin to read."""
-        super().on_mount()
-        self.query_one("#lines").focus()
-        self.run_worker(self._follow, thread=True, group="log", exit_on_error=False)
+    def wanted(self, items: Iterable[LogLine]) -> list[LogLine]:
+        """Keep the lines of these words and levels."""
+        return wanted(items, self.sought, least=self._least, name_of=self.view.names.of)
 
-    def on_unmount(self) -> None:
-        """Stop reading."""
-        self._stop.set()
+    def draw(self, item: LogLine, width: int) -> Content:
+        """Draw a line, cut to the width."""
+        return log_panels.log_line(item, name=self.name_of(item), width=width)
 
-    def find(self) -> None:
-        """Go to the filter."""
-        self.query_one("#filter").focus()
+    def draw_whole(self, item: LogLine, width: int) -> Content:
+        """Draw a line with all its words."""
+        return log_panels.whole_line(item, name=self.name_of(item), width=width)
 
-    def action_back(self) -> None:
-        """Leave the filter, empty it, then the screen."""
-        field = self.query_one("#filter", Input)
-        if field.has_focus:
-            field.value = ""
-            self.query_one("#lines").focus()
-        else:
-            self.dismiss()
+    def which(self) -> str:
+        """Say which levels are shown."""
+        return LEAST[self._least]
 
-    def _follow(self) -> None:
-        while not self._stop.is_set():
-            lines = self._tail.new_lines()
-            if lines:
-                self.post_message(LinesRead(lines))
-            self._stop.wait(READ_EVERY_S)
+    def about(self, item: LogLine) -> str | None:
+        """Give the slide that a line is about."""
+        return item.slide_id
 
-    @on(LinesRead)
-    def _more(self, message: LinesRead) -> None:
-        self._lines.extend(message.lines)
-        self.query_one(Log).write_lines(chosen(message.lines, self._sought))
-
-    @on(Input.Changed, "#filter")
-    def _filter(self, message: Input.Changed) -> None:
-        self._sought = message.value
-        log = self.query_one(Log)
-        log.clear()
-        log.write_lines(chosen(list(self._lines), self._sought))
-
-    @on(Input.Submitted, "#filter")
-    def _to_lines(self) -> None:
-        self.query_one("#lines").focus()
+    def action_level(self) -> None:
+        """Show fewer or more levels."""
+        self._least = next_least(self._least)
+        self.choose()

@@ -1,17 +1,19 @@
-"""One slide in full: verdict, picture, areas, the time each stage took, what was sent, its past."""
+"""One slide in full: verdict, picture, areas, times, what was sent, its images, its past."""
 
-from functools import partial
+from collections.abc import Callable
+from typing import ClassVar
 
 from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
 from textual.containers import Container, Vertical, VerticalScroll
 from textual.content import Content
 
-from appliance.line import DeliveryStatus
-from tui import panels
-from tui.policy_panels import sent_under
+from appliance.line import SlideStatus, State
+from tui import findings_panels, panels, past_panels, sent_panels, timeline, told_panels, trouble
 from tui.screens.base import LineScreen
 from tui.story import Story
-from tui.view import NamesWanted, StoryWanted, View
+from tui.told import Details
+from tui.view import DetailsWanted, NamesWanted, StoryWanted, View
 from tui.widgets.card import Card
 from tui.widgets.picture_view import PictureView
 
@@ -20,16 +22,28 @@ class SlideScreen(LineScreen):
     """Everything about one slide."""
 
     HEADING = "slide"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("left_square_bracket", "scan(-1)", "Earlier scan", key_display="["),
+        Binding("right_square_bracket", "scan(1)", "Later scan", key_display="]"),
+    ]
 
     def __init__(self, view: View, slide_id: str) -> None:
         super().__init__(view)
+        self._opened_at = slide_id
         self._slide_id = slide_id
         self._story: Story | None = None
+        self._details: Details | None = None
+        self._asked_at: object = None
 
     @property
     def slide_id(self) -> str | None:
         """The slide that is shown."""
         return self._slide_id
+
+    @property
+    def story(self) -> Story | None:
+        """What is known of the slide."""
+        return self._story
 
     def body(self) -> ComposeResult:
         """Put what matters most on top; picture left and times right where there is room."""
@@ -38,12 +52,16 @@ class SlideScreen(LineScreen):
             yield Card("What is wrong", id="trouble")
             with Container(id="columns"):
                 with Vertical(id="left"):
-                    yield PictureView(id="picture")
-                    yield Card("Tissue and artifacts", id="areas")
+                    with Container(id="seen"):
+                        yield PictureView(id="picture", is_sharp=True)
+                        yield Card("Tissue and artifacts", id="areas")
+                    yield Card("Scans of this container", id="scans")
+                    yield Card("Models", id="models")
                 with Vertical(id="right"):
                     yield Card("Time", id="timeline")
                     yield Card("Deliveries", id="deliveries")
-                    yield Card("Models", id="models")
+                    yield Card("De-identification", id="deid")
+                    yield Card("Images", id="images")
                     yield Card("What happened", id="past")
 
     def on_mount(self) -> None:
@@ -52,50 +70,118 @@ class SlideScreen(LineScreen):
         picture = self.query_one(PictureView)
         picture.display = False
         picture.border_title = "Slide picture"
-        picture.border_subtitle = "not to diagnose"
+        picture.border_subtitle = "p: larger · not to diagnose"
         self.query_one("#story").focus()
-        self.post_message(StoryWanted(self._slide_id))
-        self.post_message(NamesWanted((self._slide_id,)))
+        self._ask()
 
     def tell(self, story: Story) -> None:
         """Take the story of this slide."""
         if story.status.slide_id == self._slide_id:
             self._story = story
+            self.refresh_bindings()
             self.show_again()
+
+    def detail(self, slide_id: str, details: Details) -> None:
+        """Take what daemons told of this slide."""
+        if slide_id == self._slide_id:
+            self._details = details
+            self.show_again()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Show the way to other scans of the container only where there are some."""
+        if action != "scan":
+            return super().check_action(action, parameters)
+        return self._scan(int(str(parameters[0]))) is not None
+
+    def action_scan(self, step: int) -> None:
+        """Show the scan of the same container before or after this one."""
+        other = self._scan(step)
+        if other is not None:
+            self._slide_id, self._story, self._details = other, None, None
+            self._ask()
+            self.query_one("#story").scroll_home(animate=False)
+            self.show_again()
+
+    def action_back(self) -> None:
+        """Go back; the list goes on with the slide that its cursor is at."""
+        self.post_message(StoryWanted(self._opened_at))
+        super().action_back()
 
     def render_view(self, view: View) -> None:
         """Bring every card up to date."""
         slide = view.slide(self._slide_id) or (self._story.status if self._story else None)
         if slide is None:
             return
+        self._ask_details(slide)
         head = self.query_one("#headline", Card)
-        head.border_title = view.names.of(slide.slide_id)
+        name = view.names.of(slide.slide_id)
+        if head.border_title != name:  # setting it draws the card again, each second
+            head.border_title = name
         head.show(lambda _: panels.head(slide, view.now))
-        wrong = panels.trouble(slide)
-        trouble = self.query_one("#trouble", Card)
-        trouble.display = wrong is not None
-        trouble.show(lambda _: wrong or Content(""))
-        self.query_one("#deliveries", Card).show(
-            lambda _: panels.deliveries(slide, view.now, partial(self._sent_under, view))
+        is_wrong = panels.trouble(slide) is not None
+        self._show("#trouble", lambda width: trouble.trouble(slide, width), is_there=is_wrong)
+        self._render_story(self._story, slide, view)
+        deid = self._details.deid if self._details else None
+        images = self._details.images if self._details else None
+        self._show("#deid", lambda width: told_panels.deidentified(deid, width=width))
+        self._show("#images", lambda width: told_panels.images(images, width=width))
+
+    def _render_story(self, story: Story | None, slide: SlideStatus, view: View) -> None:
+        events = story.events if story else ()
+        routes = view.settings.routes
+        self._show(
+            "#deliveries",
+            lambda width: sent_panels.deliveries(
+                slide, events=events, routes=routes, now=view.now, width=width
+            ),
         )
-        if self._story is not None:
-            self._render_story(self._story, view)
-
-    def _sent_under(self, view: View, delivery: DeliveryStatus) -> str:
-        events = self._story.events if self._story else ()
-        return sent_under(delivery, events, view.settings.routes)
-
-    def _render_story(self, story: Story, view: View) -> None:
         picture = self.query_one(PictureView)
-        picture.display = story.picture is not None
-        picture.show(story.picture)
-        found = story.findings
+        picture.display = story is not None and story.picture is not None
+        picture.show(story.picture if story else None)
+        found = story.findings if story else None
         limits = view.settings.verdict.rescan
-        models = self.query_one("#models", Card)
-        models.display = found is not None
-        models.show(lambda _: panels.models(found) or Content(""))
-        self.query_one("#areas", Card).show(lambda width: panels.areas(found, limits, width=width))
-        self.query_one("#timeline", Card).show(
-            lambda width: panels.timeline(story, now=view.now, width=width)
+        self._show("#areas", lambda width: findings_panels.areas(found, limits, width=width))
+        self._show(
+            "#models",
+            lambda width: findings_panels.models(found, width=width),
+            is_there=found is not None,
         )
-        self.query_one("#past", Card).show(lambda width: panels.past(story.events, width=width))
+        if story is not None:
+            self._render_past(story, view)
+
+    def _render_past(self, story: Story, view: View) -> None:
+        self._show("#timeline", lambda width: timeline.timeline(story, now=view.now, width=width))
+        self._show("#past", lambda width: past_panels.past(story.events, now=view.now, width=width))
+        self._show(
+            "#scans",
+            lambda width: past_panels.scans(story.scans, slide_id=self._slide_id, width=width),
+            is_there=len(story.scans) > 1,
+        )
+
+    def _show(
+        self, card: str, draw: Callable[[int], Content | None], *, is_there: bool = True
+    ) -> None:
+        found = self.query_one(card, Card)
+        found.display = is_there
+        found.show(lambda width: draw(width) or Content(""))
+
+    def _ask(self) -> None:
+        self._asked_at = None
+        self.post_message(StoryWanted(self._slide_id))
+        self.post_message(NamesWanted((self._slide_id,)))
+
+    def _ask_details(self, slide: SlideStatus) -> None:
+        """Ask the daemons anew whenever they may have more to tell."""
+        coming = slide.words if slide.state is State.RECEIVING else ""
+        at = (slide.slide_id, slide.revision, slide.stage, slide.state, coming)
+        if at != self._asked_at:
+            self._asked_at = at
+            self.post_message(DetailsWanted(slide.slide_id))
+
+    def _scan(self, step: int) -> str | None:
+        """Find another scan of the container."""
+        ids = [scan.slide_id for scan in self._story.scans] if self._story else []
+        if self._slide_id not in ids:
+            return None
+        place = ids.index(self._slide_id) + step
+        return ids[place] if 0 <= place < len(ids) else None

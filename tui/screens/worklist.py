@@ -1,5 +1,7 @@
 """The worklist: one row a slide, most urgent first, and the one at the cursor below."""
 
+import math
+import time
 from typing import ClassVar
 
 from textual import on
@@ -7,19 +9,27 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
+from textual.timer import Timer
 from textual.widgets import Input
 
-from tui import panels, rows
+from tui import findings_panels, panels, rows
 from tui.rows import toned
 from tui.screens.base import LineScreen
 from tui.story import Story
-from tui.view import NamesWanted, StoryWanted, View
+from tui.view import NamesWanted, SlidesSought, StoryWanted, View
 from tui.widgets.card import Card, Words
 from tui.widgets.picture_view import PictureView
 from tui.widgets.slide_list import SlideList
 
 NO_SLIDES = "No slide on the line. Send one from a scanner: it appears here by itself."
-NO_MATCH = "No slide contains this. Escape shows all."
+NO_MATCH = (
+    "No slide contains this. Enter looks it up as a whole container identifier; escape shows all."
+)
+NOT_FOUND = "No slide contains this, and none has it as its container identifier. Escape shows all."
+LEAST_NAME = 3
+"""What is shorter is no container identifier, and is not looked up."""
+REST_S = 0.2
+"""A cursor or a list that rests for so long is looked at; only then is more asked for."""
 
 
 class WorklistScreen(LineScreen):
@@ -27,6 +37,7 @@ class WorklistScreen(LineScreen):
 
     HEADING = "worklist"
     HAS_FILTER = True
+    HAS_ORDER = True
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "back", "All slides", show=False),
     ]
@@ -34,6 +45,10 @@ class WorklistScreen(LineScreen):
     def __init__(self, view: View) -> None:
         super().__init__(view)
         self._story: Story | None = None
+        self._looked_up: str | None = None
+        self._seen: tuple[str, ...] = ()
+        self._rest: Timer | None = None
+        self._moved_at = -math.inf
 
     @property
     def slide_id(self) -> str | None:
@@ -46,7 +61,7 @@ class WorklistScreen(LineScreen):
         yield Input(placeholder="Filter: slide, scanner, verdict, reason …", id="filter")
         yield Words(id="titles")
         yield Words(id="empty")
-        yield SlideList(name_of=self.view.names.of)
+        yield SlideList(self.view)
         with Horizontal(id="glance"):
             yield PictureView(id="thumbnail")
             with Vertical(id="words"):
@@ -62,15 +77,23 @@ class WorklistScreen(LineScreen):
     def render_view(self, view: View) -> None:
         """Bring list and glance up to date."""
         slides = self.query_one(SlideList)
-        arranged = view.arranged(self.query_one("#filter", Input).value)
-        slides.show(arranged, now=view.now)
+        sought = self.query_one("#filter", Input).value
+        slides.show(view, sought=sought)
         empty = self.query_one("#empty", Words)
-        empty.display = not arranged
-        empty.say(toned(NO_MATCH if view.slides else NO_SLIDES, "quiet"))
-        width = slides.scrollable_content_region.width
-        self.query_one("#titles", Words).say(toned_titles(width))
+        empty.display = slides.is_empty
+        empty.say(toned(self._why_empty(view, sought), "quiet"))
+        titles = rows.titles(slides.layout_now, view.arrangement.order)
+        self.query_one("#titles", Words).say(titles.stylize("$text-muted"))
         self._glance(view)
-        self.post_message(NamesWanted(slides.visible_slides()))
+        if slides.visible_slides() != self._seen:
+            self._rest_soon()
+        else:
+            self.post_message(NamesWanted(self._seen))
+
+    def _why_empty(self, view: View, sought: str) -> str:
+        if not view.slides:
+            return NO_SLIDES
+        return NOT_FOUND if sought.strip() == self._looked_up else NO_MATCH
 
     def tell(self, story: Story) -> None:
         """Show picture and areas of the slide at the cursor."""
@@ -78,11 +101,21 @@ class WorklistScreen(LineScreen):
         self.show_again()
 
     def find(self) -> None:
-        """Open the filter; the names of all slides are needed to filter by them."""
+        """Open the filter."""
         field = self.query_one("#filter", Input)
         field.display = True
         field.focus()
-        self.post_message(NamesWanted(tuple(slide.slide_id for slide in self.view.slides)))
+
+    def sort(self) -> None:
+        """Go to the next order."""
+        followed = self.view.followed
+        followed.sort(followed.order.following)
+        self.show_again()
+
+    def found(self, name: str, n_slides: int) -> None:
+        """Say it when no slide has a container identifier."""
+        self._looked_up = None if n_slides else name
+        self.show_again()
 
     def action_back(self) -> None:
         """Close the filter and show all slides."""
@@ -96,14 +129,36 @@ class WorklistScreen(LineScreen):
         self.show_again()
 
     @on(Input.Submitted, "#filter")
-    def _to_list(self) -> None:
+    def _to_list(self, message: Input.Submitted) -> None:
+        """Go to what was found; the node knows container identifiers that were never shown."""
         self.query_one(SlideList).focus()
+        name = message.value.strip()
+        if len(name) >= LEAST_NAME:
+            self.post_message(SlidesSought(name))
 
     @on(SlideList.Highlighted)
     def _other_slide(self, message: SlideList.Highlighted) -> None:
-        self.show_again()
+        """Show another slide at once; while the cursor runs its story is not read."""
+        self._glance(self.view)
         self.app.refresh_bindings()
-        self.post_message(StoryWanted(message.slide_id))
+        moved_at, self._moved_at = self._moved_at, time.monotonic()
+        if self._moved_at - moved_at > REST_S:
+            self.post_message(StoryWanted(message.slide_id))
+        self._rest_soon()
+
+    def _rest_soon(self) -> None:
+        """Look again once cursor and list have rested."""
+        if self._rest is not None:
+            self._rest.stop()
+        self._rest = self.set_timer(REST_S, self._rested)
+
+    def _rested(self) -> None:
+        """Ask for the names that can be seen, one question a screenful, and for the story."""
+        self._rest = None
+        self._seen = self.query_one(SlideList).visible_slides()
+        self.post_message(NamesWanted(self._seen))
+        if self._story is None or self._story.status.slide_id != self.slide_id:
+            self.post_message(StoryWanted(self.slide_id))
 
     def _glance(self, view: View) -> None:
         """Show the slide at the cursor."""
@@ -113,12 +168,13 @@ class WorklistScreen(LineScreen):
         if slide is None or view.snapshot is None:
             return
         name = view.names.of(slide.slide_id)
-        glance.border_title = name
+        if glance.border_title != name:  # setting it draws the picture again, each second
+            glance.border_title = name
         self.query_one("#summary", Words).say(
             panels.summary(
                 slide,
                 now=view.now,
-                superseded=slide.slide_id in view.snapshot.superseded,
+                superseded=view.is_superseded(slide.slide_id),
                 describe=view.names.of,
             )
         )
@@ -129,10 +185,7 @@ class WorklistScreen(LineScreen):
         found = story.findings if story else None
         limits = view.settings.verdict.rescan
         self.query_one("#areas", Card).show(
-            lambda width: panels.areas(found, limits, width=width) if found else Content("")
+            lambda width: (
+                findings_panels.areas(found, limits, width=width) if found else Content("")
+            )
         )
-
-
-def toned_titles(width: int) -> Content:
-    """Give the column titles for a list of this width."""
-    return rows.titles(rows.layout_for(width)).stylize("$text-muted")

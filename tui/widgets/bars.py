@@ -3,6 +3,7 @@
 from textual.content import Content
 
 from appliance.attention import Attention
+from appliance.line import DAEMONS, Stage
 from tui import words
 from tui.health import Alarm, pulses
 from tui.rows import toned
@@ -10,11 +11,14 @@ from tui.snapshot import GROUPS
 from tui.view import View
 from tui.widgets.card import Words
 
+NODE = DAEMONS[Stage.ASSEMBLE]
+"""While it is paused no new slide is taken: the line drains."""
 SIGNS = {
     Attention.RESCAN: "↻",
     Attention.STUCK: "✕",
     Attention.HELD: "‖",
     Attention.REVIEW: "?",
+    Attention.REQUESTED: "»",
     Attention.MOVING: "◉",
 }
 SHORT_TITLES = {
@@ -22,6 +26,7 @@ SHORT_TITLES = {
     Attention.STUCK: "stuck",
     Attention.HELD: "held",
     Attention.REVIEW: "review",
+    Attention.REQUESTED: "asked for",
     Attention.MOVING: "on the line",
 }
 
@@ -37,7 +42,7 @@ class StatusBar(Words):
         """Show the newest counts."""
         left = Content.assemble(("Coverslip", "bold $primary"), (f"  {self._title}", "bold"))
         room = self.size.width - left.cell_length - 4
-        right = _fitting([*_counts(view), *_machine(view)], room)
+        right = _fitting([*_pauses(view), *_counts(view), *_machine(view)], room)
         self.say(Content.assemble(left, " " * (room + 2 - right.cell_length), right))
 
 
@@ -73,10 +78,21 @@ def _fitting(parts: list[Content], room: int) -> Content:
     return joined
 
 
+def _pauses(view: View) -> list[Content]:
+    """Say what an operator stopped; it comes first, for it waits until someone lets it go on."""
+    paused = [one.daemon for one in view.snapshot.pauses] if view.snapshot else []
+    parts = ["drained"] if NODE in paused else []
+    others = [daemon.rpartition("@")[2] for daemon in paused if daemon != NODE]
+    if others:
+        more = f" and {len(others) - 1} more" if len(others) > 1 else ""
+        parts.append(f"{others[0]}{more} paused")
+    return [toned(f"‖ {part}", "warn", bold=True) for part in parts]
+
+
 def _counts(view: View) -> list[Content]:
     return [
-        toned(f"{SIGNS[need]} {len(slides)} {SHORT_TITLES[need]}", GROUPS[need].tone)
-        for need, slides in view.arranged()
+        toned(f"{SIGNS[need]} {number:,} {SHORT_TITLES[need]}", GROUPS[need].tone)
+        for need, number in view.counts.items()
         if need in SIGNS
     ]
 

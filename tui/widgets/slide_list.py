@@ -1,12 +1,12 @@
 """The worklist: one line a slide, drawn only where it is seen.
 
-A table widget that keeps cells takes seconds to rebuild; this one keeps the frozen slides and draws
-the lines that are visible, so that ten thousand slides cost what fifty do. The cursor stays at its
+A table widget that keeps cells takes seconds to rebuild; this one keeps ids in order and draws the
+lines that are visible, so that ten thousand slides cost what fifty do. The cursor stays at its
 slide, by id, however the order changes.
 """
 
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -20,18 +20,16 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 from textual.visual import Visual
 
-from appliance.attention import Attention
-from appliance.line import SlideStatus
 from tui import rows
-from tui.rows import Heading
-from tui.snapshot import FEW_GROUPS, GROUPS
+from tui.rows import Heading, Layout
+from tui.snapshot import FEW_GROUPS, GROUPS, Group
+from tui.view import View
 
 MANY_LINES = 20
 """From so many lines on there is room for a heading a group."""
 
-Row = Heading | SlideStatus
-Arranged = tuple[tuple[Attention, tuple[SlideStatus, ...]], ...]
-
+Row = Heading | str
+"""A heading, or the id of a slide."""
 
 EMPTY = Content("")
 
@@ -55,12 +53,12 @@ class SlideList(ScrollView, can_focus=True):
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {"slide-list--cursor"}
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("up,k", "move(-1)", "Up", show=False),
-        Binding("down,j", "move(1)", "Down", show=False),
+        Binding("up", "move(-1)", "Up", show=False),
+        Binding("down", "move(1)", "Down", show=False),
         Binding("pageup", "page(-1)", "Page up", show=False),
         Binding("pagedown", "page(1)", "Page down", show=False),
-        Binding("home,g", "edge(0)", "First", show=False),
-        Binding("end,G", "edge(-1)", "Last", show=False),
+        Binding("home", "edge(0)", "First", show=False),
+        Binding("end", "edge(-1)", "Last", show=False),
         Binding("enter", "open", "Open", tooltip="Show all there is about the slide."),
     ]
 
@@ -81,38 +79,67 @@ class SlideList(ScrollView, can_focus=True):
             super().__init__()
             self.slide_id = slide_id
 
-    def __init__(self, *, name_of: Callable[[str], str]) -> None:
+    def __init__(self, view: View) -> None:
         super().__init__()
-        self._name_of = name_of
+        self._view = view
         self._rows: tuple[Row, ...] = ()
+        self._rows_of: object = None
+        """What the rows were made of."""
         self._places: Mapping[str, int] = {}
-        self._now = 0.0
         self._drawn: dict[int, Drawn] = {}
 
-    def show(self, arranged: Arranged, *, now: float) -> None:
-        """Show slides in this order; what did not change is not drawn again."""
+    @property
+    def layout_now(self) -> Layout:
+        """The columns that there is room for."""
+        routes = self._view.routes
+        return rows.layout_for(self.scrollable_content_region.width, routes)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no slide is shown."""
+        return not self._places
+
+    def show(self, view: View, *, sought: str = "") -> None:
+        """Show the slides that contain what is sought; what did not change is not drawn again."""
+        self._view = view
+        followed = view.followed
+        made_of: object = (followed.serial, sought, self._has_many_lines)
+        if sought:  # what a row says may change while it stays in its place
+            made_of = (made_of, id(view.slides), view.names.n_learned)
+        if made_of != self._rows_of:
+            self._rows_of = made_of
+            self._make_rows(sought)
+        self._refresh_changed()
+
+    @property
+    def _has_many_lines(self) -> bool:
+        return self.size.height >= MANY_LINES
+
+    def _make_rows(self, sought: str) -> None:
+        followed = self._view.followed
+        few = GROUPS if self._has_many_lines else FEW_GROUPS
+        all_slides = Group(title=rows.ORDERS[followed.order], tone="plain")
+        titled = (
+            (all_slides if need is None else few[need], ids)
+            for need, ids in followed.groups(sought)
+        )
         new: list[Row] = []
-        groups = GROUPS if self.size.height >= MANY_LINES else FEW_GROUPS
-        for group, members in itertools.groupby(arranged, key=lambda pair: groups[pair[0]]):
-            slides = [slide for _, found in members for slide in found]
-            new.append(Heading(group=group, n_slides=len(slides)))
-            new.extend(slides)
+        for group, members in itertools.groupby(titled, key=lambda pair: pair[0]):
+            ids = [slide_id for _, found in members for slide_id in found]
+            new.append(Heading(group=group, n_slides=len(ids)))
+            new.extend(ids)
         old_place = self._places.get(self.selected or "", 1)
         self._rows = tuple(new)
-        self._places = {
-            row.slide_id: place for place, row in enumerate(new) if isinstance(row, SlideStatus)
-        }
-        self._now = now
+        self._places = {row: place for place, row in enumerate(new) if isinstance(row, str)}
         self.virtual_size = Size(self.scrollable_content_region.width, len(new))
         if self.selected not in self._places:
             self.selected = self._slide_near(old_place, 1)
-        self._refresh_changed()
 
     def visible_slides(self) -> tuple[str, ...]:
         """Give the ids of the slides that can be seen now."""
         top = self.scroll_offset.y
         seen = self._rows[top : top + max(1, self.scrollable_content_region.height)]
-        return tuple(row.slide_id for row in seen if isinstance(row, SlideStatus))
+        return tuple(row for row in seen if isinstance(row, str))
 
     def render_line(self, y: int) -> Strip:
         """Draw one visible line, or give it as it was drawn before."""
@@ -154,9 +181,18 @@ class SlideList(ScrollView, can_focus=True):
         row = self._rows[place]
         if isinstance(row, Heading):
             return rows.heading(row, width), False
-        name = self._name_of(row.slide_id)
-        line = rows.slide_line(row, name=name, now=self._now, layout=rows.layout_for(width))
-        return line, row.slide_id == self.selected
+        view = self._view
+        slide = view.slide(row)
+        if slide is None:
+            return EMPTY, False
+        line = rows.slide_line(
+            slide,
+            name=view.names.of(row),
+            now=view.now,
+            layout=self.layout_now,
+            superseded=view.is_superseded(row),
+        )
+        return line, row == self.selected
 
     def watch_selected(self, slide_id: str | None) -> None:
         """Keep the cursor in sight and tell who shows details."""
@@ -192,10 +228,10 @@ class SlideList(ScrollView, can_focus=True):
         if not 0 <= place < len(self._rows):
             return
         row = self._rows[place]
-        if isinstance(row, SlideStatus):
-            if event.chain > 1 and row.slide_id == self.selected:
+        if isinstance(row, str):
+            if event.chain > 1 and row == self.selected:
                 self.action_open()
-            self.selected = row.slide_id
+            self.selected = row
 
     def _go(self, place: int, direction: int) -> None:
         found = self._slide_near(place, direction)
@@ -209,6 +245,6 @@ class SlideList(ScrollView, can_focus=True):
         up, down = range(place, -1, -1), range(place, last + 1)
         for candidate in (*down, *up) if direction > 0 else (*up, *down):
             row = self._rows[candidate] if candidate <= last else None
-            if isinstance(row, SlideStatus):
-                return row.slide_id
+            if isinstance(row, str):
+                return row
         return None

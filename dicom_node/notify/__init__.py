@@ -1,0 +1,1 @@
+"""Notices: a daemon that tells people who are not at the screen what needs them, once each."""

@@ -1,0 +1,34 @@
+"""The command palette: everything that can be done, by name, and why something cannot. Pure."""
+
+from collections.abc import Iterator
+
+from appliance.line import SlideStatus
+from tui import words
+from tui.action import Subject
+from tui.actions import ACTIONS, MOVES
+from tui.offers import lacks_right, targets
+from tui.view import View
+
+
+def entries(view: View, slide: SlideStatus | None) -> Iterator[tuple[str, str, str]]:
+    """Give title, sentence and the application's action, what makes sense now first.
+
+    An action without the right is there and says so; one that makes no sense is left out.
+    """
+    for action in ACTIONS:
+        if not targets(action, view, slide):
+            continue
+        title = action.label
+        if action.subject is Subject.SLIDE and slide is not None:
+            title = f"{title}: {view.names.of(slide.slide_id)}"
+        lacking = lacks_right(action, view.role)
+        yield title, lacking or action.sentence, f"act('{action.name}')"
+    for move in MOVES:
+        yield move.label, move.sentence, move.name
+
+
+def told(slide: SlideStatus) -> str:
+    """Say in one line what somebody else needs to know of a slide; there is no identity in it."""
+    code = f" [{slide.error_code}]" if slide.error_code else ""
+    why = words.reason(slide) or words.STATES[slide.state].text
+    return f"Slide {slide.slide_id} at {words.STAGES[slide.stage]}: {why}{code}"
