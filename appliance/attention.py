@@ -9,6 +9,8 @@ STALE_RUNNING_S = 60.0
 """A lease is renewed every 10 s: a running slide that is silent for longer has lost its worker."""
 STALE_RECEIVING_S = 600.0
 MANY_RETRIES = 3
+NOT_TOLD = "takes no notices"
+"""In the words of the notify daemon while a receiver fails: then nobody hears of anything."""
 
 
 class Attention(IntEnum):

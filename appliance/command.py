@@ -43,7 +43,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         return int(parsed.run(parsed))
     except ApplianceError as error:
-        print(f"coverslip: {error}\n           {error.next_step}", file=sys.stderr)
+        print(f"coverslip: {error}\n           {error.told()['next_step']}", file=sys.stderr)
         return EXIT_CONFIG if isinstance(error, ConfigError) else EXIT_REFUSED
     except KeyboardInterrupt:
         return 130

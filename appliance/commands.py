@@ -52,8 +52,13 @@ def run_check_config(arguments: argparse.Namespace) -> int:
     if settings.tile_plans and os.access(sign_pub, os.R_OK):
         public_keys = read_sign_publics(sign_pub, now=time.time())
         check_certified(settings.tile_plans, settings.keys.folder, public_keys)
-    print(f"{arguments.settings.name} is sound: {len(settings.scanners)} scanners, "
-          f"{len(settings.inference.models)} models, {len(settings.routes)} routes.")  # fmt: skip
+    counts = {
+        "scanner": len(settings.scanners),
+        "model": len(settings.inference.models),
+        "route": len(settings.routes),
+    }
+    words = ", ".join(f"{number} {word}{'s' * (number != 1)}" for word, number in counts.items())
+    print(f"{arguments.settings.name} is sound: {words}.")
     return 0
 
 

@@ -162,6 +162,14 @@ class AnsweredError(ApplianceError):
         self.answered_code = code
         self.answered_next_step = next_step
 
+    def told(self) -> dict[str, str]:
+        """Give what the daemon said, as values for a script."""
+        return {
+            "code": self.answered_code,
+            "sentence": str(self),
+            "next_step": self.answered_next_step,
+        }
+
 
 def call(path: Path, command: str, **arguments: Any) -> dict[str, Any]:
     """Ask a daemon to do something; raises as `ask` does."""

@@ -6,7 +6,8 @@ what does not fit instead of failing.
 
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
+from functools import cache
 from pathlib import Path
 from types import GenericAlias
 from typing import Any, Final, get_args, get_type_hints
@@ -185,11 +186,11 @@ def written(facts: Facts) -> dict[str, Any]:
 def read(answer: Mapping[str, Any]) -> Told:
     """Read a daemon's answer; what is missing or does not fit is left out."""
     found = answer.get("facts")
-    values = {
-        one.name: answer[one.name]
-        for one in fields(Told)
-        if one.name != "facts" and _fits(_HINTS_OF_TOLD[one.name], answer.get(one.name))
+    read_ones = {
+        name: _validated(adapter, answer.get(name), strict=True)
+        for name, adapter in _answer_readers().items()
     }
+    values = {name: value for name, value in read_ones.items() if value is not None}
     facts = _read_facts(found) if isinstance(found, Mapping) else Facts()
     return Told(**({"daemon": ""} | values), facts=facts)
 
@@ -204,7 +205,7 @@ def memory_bytes() -> int:
 
 def _read_facts(found: Mapping[str, Any]) -> Facts:
     values: dict[str, Any] = {}
-    for name, adapter in _PARTS.items():
+    for name, adapter in _readers().items():
         part = found.get(name)
         if name not in _LISTS:
             if (value := _validated(adapter, part)) is not None:
@@ -215,27 +216,26 @@ def _read_facts(found: Mapping[str, Any]) -> Facts:
     return Facts(**values)
 
 
-def _validated(adapter: TypeAdapter[Any], value: object) -> Any:
+def _validated(adapter: TypeAdapter[Any], value: object, *, strict: bool = False) -> Any:
     try:
-        return adapter.validate_python(value)
+        return adapter.validate_python(value, strict=strict)
     except ValidationError:
         return None
 
 
-def _fits(kind: Any, value: object) -> bool:
-    if value is None:
-        return False
-    try:
-        TypeAdapter(kind).validate_python(value, strict=True)
-    except ValidationError:
-        return False
-    return True
+@cache
+def _answer_readers() -> Mapping[str, TypeAdapter[Any]]:
+    """How each part of an answer is read, but for the facts; made when it is first needed."""
+    hints = get_type_hints(Told)
+    return {name: TypeAdapter(hint) for name, hint in hints.items() if name != "facts"}
 
 
-_HINTS_OF_TOLD: Final = get_type_hints(Told)
-_HINTS: Final = get_type_hints(Facts)
-_LISTS: Final = frozenset(name for name, hint in _HINTS.items() if isinstance(hint, GenericAlias))
-_PARTS: Final[Mapping[str, TypeAdapter[Any]]] = {
-    name: TypeAdapter(get_args(hint)[0]) for name, hint in _HINTS.items()
-}
-"""How each part is read: an item of a list, or the one value that may be missing."""
+@cache
+def _readers() -> Mapping[str, TypeAdapter[Any]]:
+    """How each part of the facts is read: an item of a list, or the one value that may miss."""
+    return {name: TypeAdapter(get_args(hint)[0]) for name, hint in get_type_hints(Facts).items()}
+
+
+_LISTS: Final = frozenset(
+    name for name, hint in get_type_hints(Facts).items() if isinstance(hint, GenericAlias)
+)

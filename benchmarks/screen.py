@@ -32,7 +32,7 @@ from benchmarks.screen_line import SETTINGS, seed
 QUICK = bool(os.environ.get("QUICK"))
 N_SLIDES: Final = 10_000
 RATE: Final = 50
-WATCH_S: Final = 6.0 if QUICK else 60.0
+WATCH_S: Final = 3.0 if QUICK else 60.0
 N_KEYS: Final = 15 if QUICK else 100
 AIM_CORE, AIM_RSS_MIB, AIM_KEY_MS = 0.10, 150.0, 100.0
 LINES, COLUMNS = 45, 140

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from appliance.errors import EXIT_CONFIG
 from appliance.messages import FATES, MESSAGES, PROTOCOL, SET_ASIDE_BY_OPERATOR, Fate
-from docs.sentences import Source, code_of
+from docs.sentences import UNKNOWN, Source, code_of
 
 FILE = Path(__file__).with_name("messages.md")
 EXIT_REFUSED = 2
@@ -42,14 +42,8 @@ ALARMS = """
 
 These stand above the slides, on the screen and in `coverslip status`, for as long as they hold.
 
-| it says |
-|---|
-"""
-STEPS = """
-What to do stands beside each of them:
-
-| it says |
-|---|
+| it says | what to do |
+|---|---|
 """
 
 
@@ -64,8 +58,7 @@ def page(source: Source) -> str:
             for code, message in MESSAGES.items()
             if message.fate is fate
         )
-    parts.extend((ALARMS, *_rows(source.said("Alarm", "sentence"))))
-    parts.extend((STEPS, *_rows(source.said("Alarm", "next_step"))))
+    parts.extend((ALARMS, *sorted(_alarms(source))))
     return "".join(parts)
 
 
@@ -94,8 +87,11 @@ def _code(code: str, sentences: list[str]) -> str:
     )
 
 
-def _rows(sentences: list[str]) -> Iterator[str]:
-    return (f"| {_plain(sentence)} |\n" for sentence in sentences)
+def _alarms(source: Source) -> Iterator[str]:
+    """Give a row for each place in the source that makes an alarm."""
+    for sentences, steps in source.said_together("Alarm", "sentence", "next_step"):
+        known = source.said("JournalLost") if sentences == [UNKNOWN] else sentences
+        yield f"| {'<br>'.join(map(_plain, known))} | {'<br>'.join(map(_plain, steps))} |\n"
 
 
 def _plain(text: str) -> str:

@@ -12,14 +12,14 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from docs.syntax import Function, argument_of, assignments, called, reaching
+
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("appliance", "dicom_node", "anonymizer", "inference", "tui")
 BASE = "ApplianceError"
 UNKNOWN = "…"
 MOST = 12
 DEEPEST = 6
-
-Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,14 +54,14 @@ class Source:
         self.calls: dict[str, list[tuple[Module, Function | None, ast.Call]]] = {}
         self._constants: dict[str, list[ast.expr]] = {}
         for module in self.modules:
-            for name, value in _assignments(module.tree.body):
+            for name, value in assignments(module.tree.body):
                 self._constants.setdefault(name, []).append(value)
             self._index(module, module.tree, None)
 
     def _index(self, module: Module, node: ast.AST, inside: Function | None) -> None:
         for child in ast.iter_child_nodes(node):
             if isinstance(child, ast.Call):
-                self.calls.setdefault(_called(child), []).append((module, inside, child))
+                self.calls.setdefault(called(child), []).append((module, inside, child))
             self._index(module, child, child if isinstance(child, Function) else inside)
 
     def said(self, maker: str, argument: str = "") -> list[str]:
@@ -74,12 +74,19 @@ class Source:
         argument
             Name of the argument; the first one when it is empty.
         """
-        found: set[str] = set()
+        rows = self.said_together(maker, argument)
+        texts = {text for [column] in rows for text in column}
+        return sorted(text for text in texts if text.strip(f"{UNKNOWN} .:,"))
+
+    def said_together(self, maker: str, *arguments: str) -> list[list[list[str]]]:
+        """Give the texts of several arguments of each call, a column of texts for each argument."""
+        rows = []
         for module, inside, call in self.calls.get(maker, []):
-            node = _argument(call, 0, argument)
-            if node is not None:
-                found.update(map(_tidy, self._resolved(node, module, inside, 0)))
-        return sorted(text for text in found if text.strip(f"{UNKNOWN} .:,"))
+            nodes = [argument_of(call, 0, argument) for argument in arguments]
+            found = [self._resolved(node, module, inside, 0) for node in nodes if node is not None]
+            if len(found) == len(arguments):
+                rows.append([sorted(set(map(_tidy, texts))) for texts in found])
+        return rows
 
     def _resolved(
         self, node: ast.expr, module: Module, inside: Function | None, depth: int
@@ -113,25 +120,30 @@ class Source:
     ) -> list[str]:
         """Give the texts of a name, a call or one of a table."""
         match node:
-            case ast.Name(id=name):
-                return self._named(name, module, inside, depth)
+            case ast.Name():
+                return self._named(node, module, inside, depth)
             case ast.Call():
                 return self._returned(node, module, inside, depth)
             case ast.Subscript(value=ast.Name(id=name)):
                 return self._of_table(name, module, inside, depth)
+            case ast.Attribute(attr=name):
+                return self._of_field(name, module, depth)
             case _:
                 return [UNKNOWN]
 
-    def _named(self, name: str, module: Module, inside: Function | None, depth: int) -> list[str]:
+    def _named(
+        self, node: ast.Name, module: Module, inside: Function | None, depth: int
+    ) -> list[str]:
         """Give the texts of a name: assigned here, handed over by a caller, or a constant."""
+        name = node.id
         if inside is not None:
-            values = [value for found, value in _assignments(inside.body) if found == name]
+            values = reaching(inside.body, name, node.lineno)
             if values:
                 return [t for one in values for t in self._resolved(one, module, inside, depth)]
             names = [argument.arg for argument in (*inside.args.args, *inside.args.kwonlyargs)]
             if name in names:
                 return self._handed(name, inside, depth)
-        values = [value for found, value in _assignments(module.tree.body) if found == name]
+        values = [value for found, value in assignments(module.tree.body) if found == name]
         values = values or self._constants.get(name, [])
         if len(values) != 1:
             return [UNKNOWN]
@@ -144,7 +156,7 @@ class Source:
         place -= names[:1] in (["self"], ["cls"])
         found: list[str] = []
         for module, inside, call in self.calls.get(function.name, []):
-            node = _argument(call, place, name)
+            node = argument_of(call, place, name)
             here = any(one is function for one in module.functions())
             if isinstance(call.func, ast.Attribute) and not here:
                 continue  # a method of something else may have the same name
@@ -156,7 +168,7 @@ class Source:
         self, call: ast.Call, module: Module, inside: Function | None, depth: int
     ) -> list[str]:
         """Give the texts that a function of the same file returns."""
-        name = _called(call)
+        name = called(call)
         if name in {"join", "dedent"}:
             return [UNKNOWN]
         if name in {"format", "strip", "capitalize"} and isinstance(call.func, ast.Attribute):
@@ -175,11 +187,25 @@ class Source:
     ) -> list[str]:
         """Give the texts of a table, one of which is picked."""
         bodies = [*(inside.body if inside else []), *module.tree.body]
-        for found, value in _assignments(bodies):
+        for found, value in assignments(bodies):
             table = value.args[0] if isinstance(value, ast.Call) and value.args else value
             if found == name and isinstance(table, ast.Dict):
                 return [t for v in table.values for t in self._resolved(v, module, inside, depth)]
         return [UNKNOWN]
+
+    def _of_field(self, name: str, module: Module, depth: int) -> list[str]:
+        """Give the texts of a field, as far as values are made in the same file."""
+        found: list[str] = []
+        for call in (node for node in ast.walk(module.tree) if isinstance(node, ast.Call)):
+            node = argument_of(call, -1, name)
+            if node is not None:
+                found.extend(self._resolved(node, module, self._inside(call), depth + 1))
+        return list(dict.fromkeys(found)) or [UNKNOWN]
+
+    def _inside(self, call: ast.Call) -> Function | None:
+        """Give the function that a call stands in."""
+        places = self.calls.get(called(call), [])
+        return next((inside for _, inside, one in places if one is call), None)
 
     def error_classes(self) -> dict[str, ErrorClass]:
         """Give every class of errors by its name, bases before what is derived of them."""
@@ -203,7 +229,7 @@ def code_of(name: str, classes: dict[str, ErrorClass]) -> str:
 
 
 def _error_class(node: ast.ClassDef) -> ErrorClass:
-    values = dict(_assignments(node.body))
+    values = dict(assignments(node.body))
     code = values.get("code")
     return ErrorClass(
         name=node.name,
@@ -211,37 +237,6 @@ def _error_class(node: ast.ClassDef) -> ErrorClass:
         code=code.value if isinstance(code, ast.Constant) else None,
         next_step="next_step" in values,
     )
-
-
-def _assignments(body: Iterable[ast.stmt]) -> Iterator[tuple[str, ast.expr]]:
-    """Give what names are set to in a body, in branches and loops too."""
-    for statement in body:
-        match statement:
-            case ast.Assign(targets=[ast.Name(id=name)], value=value):
-                yield name, value
-            case ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value):
-                yield name, value
-            case ast.FunctionDef() | ast.ClassDef() | ast.AsyncFunctionDef():
-                continue
-            case _:
-                for field in ("body", "orelse", "finalbody", "handlers", "cases"):
-                    yield from _assignments(getattr(statement, field, []))
-
-
-def _called(call: ast.Call) -> str:
-    match call.func:
-        case ast.Name(id=name) | ast.Attribute(attr=name):
-            return name
-        case _:
-            return ""
-
-
-def _argument(call: ast.Call, place: int, name: str) -> ast.expr | None:
-    """Find an argument by its keyword, or else by its place."""
-    for keyword in call.keywords:
-        if keyword.arg == name:
-            return keyword.value
-    return call.args[place] if 0 <= place < len(call.args) else None
 
 
 def _joined(choices: list[list[str]]) -> list[str]:
@@ -254,7 +249,7 @@ def _joined(choices: list[list[str]]) -> list[str]:
 
 def _tidy(text: str) -> str:
     """Write what is not known once in a row, and at the front where a name is missing."""
-    text = re.sub(f"{UNKNOWN}+", UNKNOWN, text)
+    text = re.sub(f"{UNKNOWN}+", UNKNOWN, text.replace("  ", f" {UNKNOWN} "))
     return f"{UNKNOWN}{text}" if text.startswith((":", ",", " ")) else text
 
 

@@ -50,7 +50,10 @@ class Acting:
         self._app.push_screen(
             ChoiceScreen(
                 WHICH.format(label=action.label),
-                tuple(Choice(value=name, label=name) for name in by_name),
+                tuple(
+                    Choice(value=name, label=f"{name}   {one.note}".rstrip())
+                    for name, one in by_name.items()
+                ),
             ),
             lambda name: self._ask(action, by_name[name]) if name else None,
         )

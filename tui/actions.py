@@ -8,6 +8,7 @@ from appliance.line import DAEMONS, Mark, Role, SlideStatus, Stage, State, Verdi
 from tui.action import Action, Choice, Move, Subject
 
 CONFLICT = "conflicting-instance"
+LABEL_MISMATCH = "label-mismatch"
 JUDGED = (Verdict.RESCAN, Verdict.REVIEW)
 
 
@@ -105,6 +106,20 @@ SLIDE_ACTIONS: tuple[Action, ...] = (
         question="Begin {subject} now, without waiting for more objects? An object that comes "
         "later begins a new revision.",
         daemon=DAEMONS[Stage.ASSEMBLE],
+    ),
+    Action(
+        name="accept_label",
+        key="A",
+        label="Accept label",
+        sentence="Say that label and header are of one slide, and let it go on.",
+        done="goes on: its label is accepted.",
+        role=Role.TECHNICIAN,
+        states=frozenset({State.ASIDE}),
+        when=lambda slide: slide.error_code == LABEL_MISMATCH,
+        only="Only for a slide whose label names another one than its header.",
+        asks="confirm",
+        question="Are label and header of {subject} of one slide? Compare them first (b).",
+        daemon=DAEMONS[Stage.DEIDENTIFY],
     ),
     Action(
         name="settle_conflict",
@@ -250,7 +265,12 @@ MOVES: tuple[Move, ...] = (
         label="Picture",
         sentence="The slide picture as large as the terminal, to see where an artifact lies.",
     ),
-    Move(name="system", key="s", label="System", sentence="Disk, daemons, queues and routes."),
+    Move(
+        name="system",
+        key="s",
+        label="System",
+        sentence="Disk, queues, daemons, scanners, routes, models and keys.",
+    ),
     Move(name="log", key="l", label="Log", sentence="What the daemons write, as it comes."),
     Move(
         name="audit",

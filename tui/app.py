@@ -15,6 +15,7 @@ from textual.app import SystemCommand
 from textual.binding import BindingType
 from textual.dom import DOMNode
 from textual.screen import Screen
+from textual.widgets import Input
 
 from appliance.line import SlideStatus
 from tui import label, offers, palette, preferences, rows
@@ -39,7 +40,10 @@ from tui.widgets.slide_list import SlideList
 
 STYLES: list[str | PurePath] = [
     "app.tcss",
-    *(f"screens/{name}.tcss" for name in ("worklist", "slide", "picture", "system", "log", "settings", "ask")),
+    *(
+        f"screens/{name}.tcss"
+        for name in ("worklist", "slide", "picture", "system", "log", "settings", "ask")
+    ),
 ]
 WIDTH_CLASSES = [(0, "-narrow"), (rows.MEDIUM, "-medium"), (rows.WIDE, "-wide")]
 HEIGHT_CLASSES = [(0, "-low"), (36, "-high")]
@@ -73,7 +77,8 @@ class CoverslipApp(FollowingApp):
         """Say what the footer shows: an action of this screen, grey where it cannot be done."""
         screen = self.screen
         if action == "find":
-            return isinstance(screen, LineScreen) and screen.HAS_FILTER
+            typing = isinstance(self.focused, Input)
+            return isinstance(screen, LineScreen) and screen.HAS_FILTER and not typing
         if action == "order":
             return isinstance(screen, LineScreen) and screen.HAS_ORDER
         if action in ("label", "picture", "copy", "copy_error"):
@@ -174,7 +179,8 @@ class CoverslipApp(FollowingApp):
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """Fill the command palette from the same tables as the keys."""
-        for title, sentence, action in palette.entries(self.view, self.slide):
+        own = self.preferences.keys
+        for title, sentence, action in palette.entries(self.view, self.slide, own):
             yield SystemCommand(title, sentence, partial(screen.run_action, f"app.{action}"))
 
     # Answers that open a screen.
@@ -190,7 +196,9 @@ class CoverslipApp(FollowingApp):
         if slide is None or not isinstance(self.screen, LineScreen):
             return
         name = self._names.of(slide.slide_id)
-        accepted = partial(self.asking.do, label.ACCEPT_LABEL, Target(shown=name, slide=slide))
+        accepted = partial(
+            self.asking.do, action_named("accept_label"), Target(shown=name, slide=slide)
+        )
         self.push_screen(
             LabelScreen(name, message.label, may_accept=label.may_accept(slide)),
             lambda yes: accepted() if yes else None,

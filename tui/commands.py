@@ -4,6 +4,7 @@ import argparse
 import os
 import shutil
 import sys
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ from appliance.errors import ApplianceError
 
 SHELLS = ("bash", "zsh", "fish")
 WIDEST_PICTURE = 100
+EXIT_LEFT = 2
+"""The wizard was left before it wrote anything."""
 
 
 class NoTerminal(ApplianceError):
@@ -29,6 +32,8 @@ def register(subparsers: "argparse._SubParsersAction[Any]") -> None:
         help="how pictures are drawn (default: as well as the terminal can)",
     )
     screen.set_defaults(run=run_tui)
+    setup = subparsers.add_parser("setup", help="the first run: asks, then writes settings, keys")
+    setup.set_defaults(run=run_setup)
     _add_status(subparsers.add_parser("status", help="show the slides on the line, for scripts"))
     completion = subparsers.add_parser("completion", help="completion for bash, zsh or fish")
     completion.add_argument("shell", choices=SHELLS)
@@ -92,6 +97,23 @@ def run_tui(arguments: argparse.Namespace) -> int:
     )
     app.run()
     return app.return_code or 0
+
+
+def run_setup(arguments: argparse.Namespace) -> int:
+    """Ask what this laboratory has, write settings and keys, and prove each peer."""
+    from tui.wizard import proof
+    from tui.wizard.app import SetupApp
+
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise NoTerminal("The wizard needs a terminal.")
+    done = SetupApp(arguments.settings.absolute(), proof.models()).run()
+    if done is None:
+        print("Nothing was written.")
+        return EXIT_LEFT
+    width = shutil.get_terminal_size().columns
+    for line in done:
+        print(textwrap.fill(line, width, subsequent_indent="  ", break_on_hyphens=False))
+    return 0
 
 
 def run_picture(arguments: argparse.Namespace) -> int:

@@ -11,7 +11,7 @@ from tui.panels import hanging, lines
 from tui.rows import fitted, toned
 from tui.view import View
 
-NAME_WIDTH = 24
+NAME_WIDTH = 20
 SEEN_WIDTH = 12
 UPTIME_WIDTH = 10
 MEMORY_WIDTH = 8
@@ -38,7 +38,8 @@ def _daemon(pulse: Pulse, view: View, pause: Pause | None, width: int) -> list[C
     seen = words.age(view.now - pulse.beat.at) if pulse.beat else "never started"
     row = Content.assemble(
         mark,
-        fitted(Content.styled(pulse.daemon, "bold"), NAME_WIDTH),
+        fitted(Content.styled(pulse.daemon, "bold"), NAME_WIDTH - 1),
+        " ",
         fitted(toned(seen, "quiet" if alive else "bad"), SEEN_WIDTH + 2),
         *(_process(told, view.now) if alive and told else ()),
     )

@@ -1,36 +1,39 @@
 """What inference found on a slide, as text: areas as bars, tiles of classifiers, models."""
 
 from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 
 from textual.content import Content
 
+from appliance.line import Verdict
+from appliance.settings import VerdictRules
 from appliance.slides.classes import ARTIFACTS, SlideClass
-from appliance.slides.findings import Findings, TileResult
+from appliance.slides.findings import ArtifactArea, Findings, TileResult
 from tui import words
 from tui.panels import LABEL_WIDTH, hanging, lines
 from tui.rows import fitted, toned
 from tui.words import Tone
 
-Limits = Mapping[str, float]
-
 LEAST_SCALE = 0.30
 """Bars of artifacts are full at this share of the tissue, or at the largest one."""
-NUMBERS_WIDTH = 19
+NUMBERS_WIDTH = 21
+LIMIT_MARKS: Mapping[Verdict, str] = MappingProxyType({Verdict.REVIEW: "┊", Verdict.RESCAN: "│"})
+"""Where on a bar an artifact asks for a verdict, the milder first."""
 LONGEST_BAR = 44
 DARK_LEVEL = 60
 LIMIT = 1.0
 """Of unlikeness: from here on a slide does not look like what the models have learned from."""
 
 
-def areas(findings: Findings | None, limits: Limits, *, width: int) -> Content:
-    """Draw area and share of each artifact as bars, with the limit that asks for a rescan.
+def areas(findings: Findings | None, rules: VerdictRules, *, width: int) -> Content:
+    """Draw area and share of each artifact as bars, with the limits of the verdict.
 
     Parameters
     ----------
     findings
         What inference found; None while it has not.
-    limits
-        Share of the tissue from which an artifact asks for a rescan, by its key.
+    rules
+        Of the settings, where the findings do not tell which limits the verdict followed.
     width
         Cells to fill.
     """
@@ -38,6 +41,7 @@ def areas(findings: Findings | None, limits: Limits, *, width: int) -> Content:
         return toned("Not measured yet.", "quiet")
     found = [findings.artifact(kind) for kind in ARTIFACTS]
     scale = max([LEAST_SCALE, *(area.share_of_tissue for area in found)])
+    limits = {verdict: _limits(findings, rules, verdict) for verdict in LIMIT_MARKS}
     room = max(4, min(LONGEST_BAR, width - LABEL_WIDTH - 3 - NUMBERS_WIDTH))
     parts = [
         Content.assemble(
@@ -46,20 +50,48 @@ def areas(findings: Findings | None, limits: Limits, *, width: int) -> Content:
         )
     ]
     for kind, area in zip(ARTIFACTS, found, strict=True):
-        limit = limits.get(kind.key)
-        over = limit is not None and area.share_of_tissue >= limit
-        tone: Tone = "bad" if over else "plain" if area.share_of_tissue else "quiet"
-        number = f"{words.share(area.share_of_tissue):>7}{area.area_mm2:8.2f} mm²"
-        parts.append(
-            Content.assemble(
-                swatch(kind),
-                fitted(Content(kind.look.words), LABEL_WIDTH + 1),
-                _limit_bar(area.share_of_tissue, limit, scale=scale, width=room, tone=tone),
-                toned(number, tone, bold=over),
-            )
-        )
-    parts.append(toned("│ from here on: scan again", "quiet"))
+        own = {
+            verdict: shares[kind.key] for verdict, shares in limits.items() if kind.key in shares
+        }
+        parts.append(_area(kind, area, own, scale=scale, room=room))
+    parts.append(toned("┊ look at it from here on   │ scan it again", "quiet"))
     return lines(parts)
+
+
+def _area(
+    kind: SlideClass,
+    area: ArtifactArea,
+    limits: Mapping[Verdict, float],
+    *,
+    scale: float,
+    room: int,
+) -> Content:
+    """Draw one artifact; its number carries the sign of the verdict that it asks for."""
+    over = [verdict for verdict, limit in limits.items() if area.share_of_tissue >= limit]
+    word = words.VERDICTS[over[-1]] if over else None
+    tone: Tone = word.tone if word else "plain" if area.share_of_tissue else "quiet"
+    filled, rest = words.bar(area.share_of_tissue / scale, room)
+    bar = Content.assemble(toned(filled, tone), " " * len(rest))
+    for verdict, limit in limits.items():
+        if limit <= scale:
+            place = min(room - 1, round(limit / scale * room))
+            mark = toned(LIMIT_MARKS[verdict], "quiet")
+            bar = Content.assemble(bar[:place], mark, bar[place + 1 :])
+    number = f"{words.share(area.share_of_tissue):>7}{area.area_mm2:8.2f} mm²"
+    sign = f" {word.glyph}" if word else ""
+    return Content.assemble(
+        swatch(kind),
+        fitted(Content(kind.look.words), LABEL_WIDTH + 1),
+        bar,
+        toned(f"{number}{sign}", tone, bold=bool(word)),
+    )
+
+
+def _limits(findings: Findings, rules: VerdictRules, verdict: Verdict) -> Mapping[str, float]:
+    """Give the limits that asked for a verdict: of the findings, else of the settings today."""
+    today: Mapping[str, float] = getattr(rules, verdict.value)
+    followed = findings.rules.get(verdict.value)
+    return followed if isinstance(followed, dict) else today
 
 
 def legend(findings: Findings | None) -> Content:
@@ -82,17 +114,6 @@ def swatch(kind: SlideClass) -> Content:
     # On a dark screen a dark colour is only seen on the white of the glass.
     ground = " on rgb(245,243,245)" if max(red, green, blue) < DARK_LEVEL else ""
     return Content.assemble(("■", f"rgb({red},{green},{blue}){ground}"), " ")
-
-
-def _limit_bar(
-    share: float, limit: float | None, *, scale: float, width: int, tone: Tone
-) -> Content:
-    filled, rest = words.bar(share / scale, width)
-    bar = Content.assemble(toned(filled, tone), toned(" " * len(rest), "quiet"))
-    if limit is None or limit > scale:
-        return bar
-    place = min(width - 1, round(limit / scale * width))
-    return Content.assemble(bar[:place], toned("│", "quiet"), bar[place + 1 :])
 
 
 def models(findings: Findings | None, *, width: int) -> Content | None:

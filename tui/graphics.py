@@ -4,9 +4,11 @@ Four questions are sent together: a test picture of kitty's protocol, the termin
 of a cell, and what every terminal answers last, its attributes (DA1; 4 among them is sixel).
 """
 
+import fcntl
 import os
 import re
 import select
+import struct
 import sys
 import termios
 import time
@@ -31,8 +33,13 @@ _CELL: Final = re.compile(rb"\x1b\[6;(\d+);(\d+)t")
 _NAME: Final = re.compile(rb"\x1bP>\|([^\x1b]*)")
 _KITTY_OK: Final = b"\x1b_Gi=4211;OK"
 _SIXEL: Final = b"4"
-_SHOW_PLACEHOLDERS: Final = (b"kitty", b"ghostty")
-"""Others answer kitty's question and do not show its placeholders; most of them know sixel."""
+_SHOWS_PLACEHOLDERS: Final = re.compile(
+    rb"kitty\((?:[1-9]|0\.(?:2[89]|[3-9]\d))|ghostty", re.IGNORECASE
+)
+"""kitty since 0.28 and ghostty. Others answer kitty's question and show its placeholders as boxes;
+most of them know sixel."""
+_WINDOW: Final = struct.Struct("4H")
+"""Of TIOCGWINSZ: rows, columns, width and height in pixels."""
 _NO_QUESTIONS: Final = ("", "dumb", "linux")
 
 
@@ -49,9 +56,9 @@ class Terminal:
     """What a picture needs to know of the terminal."""
 
     graphics: Graphics = Graphics.CELLS
-    cell_width: int = 8
+    cell_width: int = 7
     """Pixels; the least that is usual where the terminal does not tell."""
-    cell_height: int = 16
+    cell_height: int = 14
     name: str = ""
     """With its version, as it says itself; empty where it does not."""
 
@@ -73,28 +80,46 @@ def ask(
     if environ.get("TERM", "") in _NO_QUESTIONS:
         return Terminal()
     try:
-        found = understood(_answer(sys.stdin.fileno(), sys.stdout.fileno(), limit_s))
+        display = sys.stdout.fileno()
+        found = understood(_answer(sys.stdin.fileno(), display, limit_s), _told(display))
     except (OSError, ValueError, termios.error):
         return Terminal()
     chosen = Graphics.CELLS.value if environ.get("NO_COLOR") else way
     return found if chosen == AUTO else replace(found, graphics=Graphics(chosen))
 
 
-def understood(answer: bytes) -> Terminal:
-    """Read what the terminal answered."""
-    cell = _CELL.search(answer)
-    height, width = (int(cell[1]), int(cell[2])) if cell else (0, 0)
+def understood(answer: bytes, cell: tuple[int, int] = (0, 0)) -> Terminal:
+    """Read what the terminal answered.
+
+    Parameters
+    ----------
+    answer
+        To the questions.
+    cell
+        Width and height of a cell in pixels, where it did not answer that; zeros for not known.
+    """
+    found = _CELL.search(answer)
+    width, height = (int(found[2]), int(found[1])) if found else cell
     name = _NAME.search(answer)
-    found = Terminal(
+    terminal = Terminal(
         graphics=_graphics(answer), name=name[1].decode("ascii", "replace") if name else ""
     )
-    return replace(found, cell_width=width, cell_height=height) if width and height else found
+    if not (width and height):
+        return terminal
+    return replace(terminal, cell_width=width, cell_height=height)
+
+
+def _told(display: int) -> tuple[int, int]:
+    """Give the size of a cell as the system was told it, rounded down; zeros where it was not."""
+    told = fcntl.ioctl(display, termios.TIOCGWINSZ, bytes(_WINDOW.size))
+    rows, columns, width, height = _WINDOW.unpack(told)
+    return (width // columns, height // rows) if rows and columns else (0, 0)
 
 
 def _graphics(answer: bytes) -> Graphics:
     name = _NAME.search(answer)
     attributes = _ATTRIBUTES.search(answer)
-    if name and name[1].lower().startswith(_SHOW_PLACEHOLDERS) and _KITTY_OK in answer:
+    if name and _SHOWS_PLACEHOLDERS.match(name[1]) and _KITTY_OK in answer:
         return Graphics.KITTY
     if attributes and _SIXEL in attributes[1].split(b";"):
         return Graphics.SIXEL

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from appliance.attention import NOT_TOLD
 from appliance.line import DAEMONS, Heartbeat, Pause, Stage, State
 from appliance.settings import Route, Settings
 from tui import amounts, words
@@ -114,6 +115,7 @@ def alarms(snapshot: Snapshot, settings: Settings, *, now: float) -> tuple[Alarm
         *_disk(snapshot, settings),
         *_routes(route_states(snapshot, settings)),
         *_pauses(snapshot, now),
+        *_notices(snapshot),
     ]
     return tuple(sorted(found, key=lambda alarm: alarm.tone != "bad"))
 
@@ -203,4 +205,16 @@ def _routes(found: tuple[RouteState, ...]) -> list[Alarm]:
         )
         for state in found
         if state.error
+    ]
+
+
+def _notices(snapshot: Snapshot) -> list[Alarm]:
+    return [
+        Alarm(
+            tone="warn",
+            sentence=f"Notices do not arrive: {beat.words}",
+            next_step="Look at the receiver; it is tried again by itself.",
+        )
+        for beat in snapshot.heartbeats
+        if beat.daemon == "notify" and NOT_TOLD in beat.words
     ]

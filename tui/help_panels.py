@@ -19,6 +19,7 @@ LABEL_WIDTH = 18
 LIST_KEYS = (
     ("↑ ↓", "Move", "To the next or the previous slide; home and end go to the edges."),
     ("enter", "Open", "Show all there is about the slide."),
+    ("[ ]", "Other scans", "On a slide: to the earlier or the later scan of its container."),
     ("escape", "Back", "To the screen before; clears a filter."),
     ("ctrl+p", "Commands", "Everything on this page, by name."),
 )
@@ -95,6 +96,10 @@ def legend(width: int) -> Content:
         _sign(word, words.VERDICT_SENTENCES[verdict], width)
         for verdict, word in words.VERDICTS.items()
     )
+    parts.extend(
+        _sign(word, words.MARK_SENTENCES[mark], width) for mark, word in words.MARKS.items()
+    )
+    parts.append(_sign(words.SUPERSEDED, "This verdict asks for nothing any more.", width))
     return lines(parts)
 
 

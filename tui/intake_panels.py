@@ -9,8 +9,8 @@ from tui.panels import hanging, lines
 from tui.rows import fitted, toned
 from tui.view import View
 
-NAME_WIDTH = 18
-CONTACT_WIDTH = 19
+NAME_WIDTH = 17
+CONTACT_WIDTH = 15
 SHORT_NAME = 6
 
 
@@ -43,7 +43,7 @@ def _scanner(
 ) -> Content:
     mark = toned("↓ ", "busy") if open_ones else toned("  ", "quiet")
     last = contact.last_at if contact else None
-    seen = f"last {words.age(view.now - last)}" if last else "nothing came yet"
+    seen = f"last {words.age(view.now - last)}" if last else "nothing yet"
     came = ""
     if contact and contact.n_objects:
         came = (

@@ -8,6 +8,9 @@ NOT_IN_FOOTER = frozenset(
     {"label", "picture", "audit", "settings", "copy", "copy_error", "theme", "quit"}
 )
 """Moves that a narrow footer has no room for; help and palette name them."""
+AT_ONCE = frozenset({"find"})
+"""Moves after which letters are typed, over a slow line in one go: what they open has to have the
+focus before the next key is looked at, or a letter of a name would hold a slide."""
 
 
 def bindings() -> list[BindingType]:
@@ -31,6 +34,7 @@ def bindings() -> list[BindingType]:
             id=move.name,
             key_display=SHOWN_KEYS.get(move.key),
             show=move.name not in NOT_IN_FOOTER,
+            priority=move.name in AT_ONCE,
         )
         for move in MOVES
     ]

@@ -5,24 +5,12 @@ from typing import Any
 
 from appliance import control
 from appliance.errors import ApplianceError
-from appliance.line import DAEMONS, Role, SlideStatus, Stage, State
+from appliance.line import DAEMONS, SlideStatus, Stage, State
 from appliance.storage import Root
-from tui.action import Action, Answer
+from tui.action import Answer
+from tui.actions import LABEL_MISMATCH
 from tui.performing import refusal
 
-MISMATCH = "label-mismatch"
-"""Error code of a slide that was set aside because its label names another one."""
-
-ACCEPT_LABEL = Action(
-    name="accept_label",
-    key="a",
-    label="Accept the label",
-    sentence="Say that label and header are of one slide, and let it go on.",
-    done="goes on: its label is accepted.",
-    role=Role.TECHNICIAN,
-    states=frozenset({State.ASIDE}),
-    daemon=DAEMONS[Stage.DEIDENTIFY],
-)
 VERDICTS = {
     "agrees": "The label names the slide of the header.",
     "differs": "The label names another slide than the header.",
@@ -61,7 +49,7 @@ def label_read(answer: dict[str, Any]) -> LabelRead:
 
 def may_accept(slide: SlideStatus) -> bool:
     """Whether the slide waits for a technician to accept its label."""
-    return slide.state is State.ASIDE and slide.error_code == MISMATCH
+    return slide.state is State.ASIDE and slide.error_code == LABEL_MISMATCH
 
 
 def _texts(value: object) -> tuple[str, ...]:

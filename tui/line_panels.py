@@ -15,6 +15,7 @@ LABEL_WIDTH = 13
 COUNT_WIDTH = 32
 TOTALS_WIDTH = 26
 MOST_BARS = 72
+LONGEST_BAR = 40
 HOUR_S = 3600
 
 
@@ -23,7 +24,7 @@ def queues(view: View, width: int) -> Content:
     counted = view.snapshot.tally.stages if view.snapshot else {}
     counts = {stage: {state: counted.get((stage, state), 0) for state in State} for stage in Stage}
     most = max([4, *(_queued(counts[stage]) for stage in Stage)])
-    room = max(6, width - LABEL_WIDTH - COUNT_WIDTH)
+    room = max(6, min(LONGEST_BAR, width - LABEL_WIDTH - COUNT_WIDTH))
     parts = []
     for stage in Stage:
         filled, rest = words.bar(_queued(counts[stage]) / most, room)

@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from appliance.line import DAEMONS, Role, SlideStatus, Stage
 from tui import words
 from tui.action import Action, Subject
-from tui.health import route_states
+from tui.health import RouteState, route_states
 from tui.performing import Target
+from tui.snapshot import Snapshot
 from tui.view import View
 
 NODE = DAEMONS[Stage.ASSEMBLE]
@@ -18,7 +19,7 @@ NOBODY = {
     "send_again": "Nothing waits on a route, and nothing was refused.",
     "pause_route": "There is no route that is not paused already.",
     "go_on_route": "No route is paused.",
-    "drain": "No new slides are taken already.",
+    "drain": "No new slides are taken already; Take slides ends that.",
     "take_again": "New slides are taken already.",
     "pause_daemon": "All daemons that work slides are paused already.",
     "go_on_daemon": "No daemon is paused.",
@@ -77,16 +78,31 @@ def _daemons(action: Action, view: View, shown: Mapping[str, str]) -> tuple[Targ
 
 
 def _routes(action: Action, view: View) -> tuple[Target, ...]:
-    found = [
-        Target(
-            shown=f"route {route.name}", daemon=f"deliver@{route.name}", is_archive=route.is_archive
-        )
-        for route in view.settings.routes
-    ]
+    known = view.snapshot or Snapshot(at=view.now)
+    return tuple(
+        _route(state) for state in route_states(known, view.settings) if _fits(action, state, view)
+    )
+
+
+def _fits(action: Action, state: RouteState, view: View) -> bool:
     if action.name == "send_again":
-        open_ones = _with_something_to_send(view)
-        return tuple(one for one in found if one.is_archive or one.daemon in open_ones)
-    return tuple(one for one in found if _may_toggle(action, one.daemon, view))
+        return state.route.is_archive or bool(state.waiting or state.refused)
+    return _may_toggle(action, f"deliver@{state.route.name}", view)
+
+
+def _route(state: RouteState) -> Target:
+    route = state.route
+    notes = (
+        "paused" if state.pause else "",
+        f"{state.waiting} waiting" if state.waiting else "",
+        f"{state.refused} refused" if state.refused else "",
+    )
+    return Target(
+        shown=f"route {route.name}",
+        daemon=f"deliver@{route.name}",
+        is_archive=route.is_archive,
+        note=", ".join(note for note in notes if note),
+    )
 
 
 def _may_toggle(action: Action, daemon: str, view: View) -> bool:
@@ -99,16 +115,6 @@ def _may_toggle(action: Action, daemon: str, view: View) -> bool:
 def paused(view: View) -> frozenset[str]:
     """Name the daemons that are paused."""
     return frozenset(one.daemon for one in view.snapshot.pauses) if view.snapshot else frozenset()
-
-
-def _with_something_to_send(view: View) -> frozenset[str]:
-    """Name the deliver daemons that have parcels waiting or refused."""
-    if view.snapshot is None:
-        return frozenset()
-    states = route_states(view.snapshot, view.settings)
-    return frozenset(
-        f"deliver@{state.route.name}" for state in states if state.waiting or state.refused
-    )
 
 
 def in_footer(

@@ -1,30 +1,41 @@
 """The command palette: everything that can be done, by name, and why something cannot. Pure."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from appliance.line import SlideStatus
 from tui import words
 from tui.action import Subject
 from tui.actions import ACTIONS, MOVES
+from tui.keys import default_keys, shown_key
 from tui.offers import lacks_right, targets
 from tui.view import View
 
 
-def entries(view: View, slide: SlideStatus | None) -> Iterator[tuple[str, str, str]]:
-    """Give title, sentence and the application's action, what makes sense now first.
+def entries(
+    view: View, slide: SlideStatus | None, own: Mapping[str, str]
+) -> Iterator[tuple[str, str, str]]:
+    """Give title, sentence with its key, and the application's action.
 
     An action without the right is there and says so; one that makes no sense is left out.
+
+    Parameters
+    ----------
+    view, slide
+        What is known, and the slide at the cursor.
+    own
+        Keys of the technician's own file, by action or move.
     """
+    keys = default_keys() | dict(own)
     for action in ACTIONS:
         if not targets(action, view, slide):
             continue
         title = action.label
         if action.subject is Subject.SLIDE and slide is not None:
             title = f"{title}: {view.names.of(slide.slide_id)}"
-        lacking = lacks_right(action, view.role)
-        yield title, lacking or action.sentence, f"act('{action.name}')"
+        sentence = f"{action.sentence} Key {shown_key(keys[action.name])}."
+        yield title, lacks_right(action, view.role) or sentence, f"act('{action.name}')"
     for move in MOVES:
-        yield move.label, move.sentence, move.name
+        yield move.label, f"{move.sentence} Key {shown_key(keys[move.name])}.", move.name
 
 
 def told(slide: SlideStatus) -> str:

@@ -112,7 +112,8 @@ def _delivery_short(delivery: DeliveryStatus) -> Content:
 def hanging(label: Content, text: str, width: int, tone: Tone = "plain") -> Content:
     """Put text beside a label; its further lines begin under its first."""
     indent = label.cell_length
-    wrapped = textwrap.wrap(text, max(LEAST_TEXT, width - indent)) or [""]
+    room = max(LEAST_TEXT, width - indent)
+    wrapped = textwrap.wrap(text, room, break_on_hyphens=False) or [""]
     rest = [Content.assemble(" " * indent, toned(line, tone)) for line in wrapped[1:]]
     return lines([Content.assemble(label, toned(wrapped[0], tone)), *rest])
 

@@ -22,6 +22,8 @@ class Target:
     """For what is no slide: the daemon that is asked."""
     slide: SlideStatus | None = None
     is_archive: bool = False
+    note: str = ""
+    """What helps to choose it among others."""
 
     def asked_by(self, action: Action) -> str:
         """Name the daemon that an action on it is asked of."""

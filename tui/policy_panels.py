@@ -1,12 +1,10 @@
-"""Under which policy each route is given something: pure, from settings and events to text."""
+"""Under which policy each route is given something: pure, from settings to text."""
 
-import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 from textual.content import Content
 
-from appliance.line import DeliveryStatus, Event, Stage
 from appliance.settings import ColouredTiles, Route
 from tui import policy_words, words
 from tui.health import pulses
@@ -17,8 +15,6 @@ from tui.words import TONES
 
 _LABEL_WIDTH: Final = 15
 _DIGEST_LENGTH: Final = 8
-_SIGNED: Final = re.compile(r"Policy ([0-9a-f]{64}): ([a-z_]+)")
-"""How release writes the policy of a parcel into the audit record."""
 
 
 def policies(view: View, width: int) -> Content:
@@ -59,29 +55,6 @@ def policy_rows(route: Route, *, release_runs: bool) -> Iterator[tuple[str, str]
         yield "  with others", f"colour {policy.colour}; tiles may be put together with: {named}"
         yield "  certificate", _certificate(policy, release_runs=release_runs)
     yield "  open", policy.statement
-
-
-def sent_under(delivery: DeliveryStatus, events: Iterable[Event], routes: Iterable[Route]) -> str:
-    """Name the policy under which a parcel was signed; empty when the events do not tell.
-
-    Parameters
-    ----------
-    delivery
-        Of a slide.
-    events
-        Of the same slide: release writes one for each parcel it signs.
-    routes
-        Of the settings, to see whether the policy is still the same.
-    """
-    begins = f"Parcel {delivery.parcel_id} "
-    texts = (event.text for event in events if event.actor == Stage.RELEASE)
-    found = next((_SIGNED.search(text) for text in texts if text.startswith(begins)), None)
-    if found is None:
-        return ""
-    digest, mechanism = found.groups()
-    today = {route.name: route.policy_digest for route in routes}.get(delivery.route)
-    since = "" if today == digest else ", which has changed since"
-    return f"{policy_words.MECHANISMS.get(mechanism, mechanism)}; {_digest(digest)}{since}"
 
 
 def _certificate(policy: ColouredTiles, *, release_runs: bool) -> str:

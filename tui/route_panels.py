@@ -55,7 +55,7 @@ def _way(route: Route) -> str:
 
 
 def _parcels(state: RouteState, now: float) -> Content:
-    last = f", last {words.age(now - state.last_at)}" if state.last_at else ""
+    last = f" ({words.age(now - state.last_at)})" if state.last_at else ""
     refused = toned(f"{state.refused} refused", "bad" if state.refused else "quiet")
     counts = f"{state.arrived} arrived{last} · {state.waiting} waiting · "
     return Content.assemble(" " * NAME_WIDTH, toned(counts, "quiet"), refused)

@@ -4,6 +4,7 @@ A thread asks the control sockets all at once, so that one that hangs holds up n
 frozen values of which only the newest survives.
 """
 
+import platform
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -12,9 +13,10 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
+import textual
 from textual.message import Message
 
-from appliance import control, facts
+from appliance import __version__, control, facts
 from appliance.errors import ApplianceError
 from appliance.facts import Facts, OpenAssociation, Told
 from appliance.settings import Settings
@@ -35,6 +37,20 @@ _NOT_ALLOWED: Final = "Your user may not ask the {} daemon: it is in none of the
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Versions:
+    """What this screen is made of."""
+
+    coverslip: str
+    python: str
+    textual: str
+
+
+_VERSIONS: Final = Versions(
+    coverslip=__version__, python=platform.python_version(), textual=textual.__version__
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SystemFacts:
     """What is known of the daemons and of the machine at one moment."""
 
@@ -47,6 +63,7 @@ class SystemFacts:
     throughput: Throughput | None = None
     speeds: Mapping[str, float] = field(default_factory=dict)
     """Bytes a second of each open association, by its name."""
+    versions: Versions | None = None
 
     def of(self, daemon: str) -> Facts:
         """Give what a daemon told; nothing when it did not."""
@@ -123,6 +140,7 @@ class FactsFeed:
             machine=read_machine(ticks, self._ticks),
             throughput=self._throughput(),
             speeds=self._speeds(told),
+            versions=_VERSIONS,
         )
         self._ticks, self._before = ticks, found
         return found

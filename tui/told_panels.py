@@ -6,6 +6,7 @@ from itertools import groupby
 from textual.content import Content
 
 from tui import words
+from tui.label import VERDICTS
 from tui.panels import labelled, lines
 from tui.rows import fitted, toned
 from tui.told import KINDS, DeidTold, ImagesTold, ImageTold, Reason
@@ -93,7 +94,7 @@ def _deid_rows(told: DeidTold) -> Iterator[tuple[str, str]]:
         read = f"text looked for in {words.counted(told.n_pictures_read, 'picture')}"
         yield "pixels", f"{read}, {words.counted(told.n_painted, 'place')} painted over"
     if told.label:
-        yield "label", told.label
+        yield "label", VERDICTS.get(told.label, told.label)
     yield "rules", f"{told.profile}; pseudonyms by key {told.key_id}"
 
 

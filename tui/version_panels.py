@@ -3,12 +3,8 @@
 Keys are named as release names them: a public name of 16 digits, from which nothing follows.
 """
 
-import platform
-from importlib.metadata import version
-
 from textual.content import Content
 
-from appliance import __version__
 from appliance.facts import KeyAge, LoadedModel
 from appliance.line import DAEMONS, Stage
 from tui import amounts, words
@@ -21,7 +17,7 @@ NAME_WIDTH = 26
 DEVICE_WIDTH = 10
 KEY_WIDTH = 18
 DIGEST_LENGTH = 12
-TASKS = {"tissue": "finds tissue", "artifact": "finds artifacts", "tiles": "looks at tiles"}
+TASKS = {"tissue": "tissue", "artifact": "artifacts", "tiles": "tiles"}
 INFER, RELEASE = DAEMONS[Stage.INFER], DAEMONS[Stage.RELEASE]
 
 
@@ -43,16 +39,22 @@ def keys(view: View, _width: int) -> Content:
 
 def software(view: View, width: int) -> Content:
     """Show the versions of the software and of what it keeps, and who runs another."""
-    told = view.system.told if view.system else {}
-    stores = {one.store: one.schema for answer in told.values() for one in answer.facts.stores}
+    if view.system is None or view.system.versions is None:
+        return toned("Not asked yet.", "quiet")
+    own = view.system.versions
+    told = view.system.told.values()
+    stores = {one.store: one.schema for answer in told for one in answer.facts.stores}
     schemas = ", ".join(f"{store} {_revision(schema)}" for store, schema in sorted(stores.items()))
     parts = [
-        _labelled("Coverslip", __version__, width),
-        _labelled("runs with", f"Python {platform.python_version()}, Textual {_textual()}", width),
+        _labelled("Coverslip", own.coverslip, width),
+        _labelled("runs with", f"Python {own.python}, Textual {own.textual}", width),
         _labelled("stores", schemas or "not known yet", width),
     ]
-    others = {name: answer.version for name, answer in told.items() if answer.version}
-    differ = [f"{name} {other}" for name, other in others.items() if other != __version__]
+    differ = [
+        f"{answer.daemon} {answer.version}"
+        for answer in told
+        if answer.version not in ("", own.coverslip)
+    ]
     if differ:
         sentence = f"Restart these daemons, which run another version: {', '.join(differ)}."
         parts.append(hanging(Content("! "), sentence, width).stylize(words.TONES["warn"]))
@@ -70,7 +72,7 @@ def _model(model: LoadedModel) -> Content:
 
 def _key(key: KeyAge, now: float) -> Content:
     age = f"{amounts.lasting(now - key.since)} old" if key.since else "age not known"
-    more = f", {words.counted(key.n_earlier, 'earlier key')} still open" if key.n_earlier else ""
+    more = f", {words.counted(key.n_earlier, 'earlier key')} too" if key.n_earlier else ""
     return Content.assemble(
         fitted(Content.styled(key.name, "bold"), LABEL_WIDTH),
         fitted(Content(key.key_id), KEY_WIDTH),
@@ -84,10 +86,6 @@ def _labelled(label: str, text: str, width: int) -> Content:
 
 def _revision(schema: str) -> str:
     return schema.rpartition("_")[2]
-
-
-def _textual() -> str:
-    return version("textual")
 
 
 def _unasked(view: View, daemon: str, what: str) -> str:

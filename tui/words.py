@@ -94,6 +94,13 @@ MARKS: Mapping[Mark, Word] = MappingProxyType(
 )
 """What a technician noted about a verdict, to follow it."""
 
+MARK_SENTENCES: Mapping[Mark, str] = MappingProxyType(
+    {
+        Mark.REQUESTED: "A rescan was asked for.",
+        Mark.DONE: "Somebody noted that nothing more is to be done.",
+    }
+)
+
 SUPERSEDED = Word(text="scanned again", glyph="»", tone="quiet")
 """What follows the verdict of a slide whose container has a newer scan."""
 

@@ -28,6 +28,8 @@ class Webhook(Section):
     """For https; None trusts the certificate authorities of the system."""
     token_file: Path | None = None
     """Holds the bearer token that is sent along."""
+    path_file: Path | None = None
+    """Holds the rest of the url where that is the secret, as chat services have it."""
     waiver: str | None = Field(default=None, min_length=10)
     """Why it may do without TLS; who decided it."""
 
@@ -43,8 +45,11 @@ class Webhook(Section):
 
     @model_validator(mode="after")
     def _keeps_its_token(self) -> Self:
-        if self.is_clear and self.token_file is not None and not is_loopback(self.host):
-            raise ValueError("a token is not sent in clear text: the url is to be https")
+        secrets = (self.token_file, self.path_file)
+        if self.is_clear and any(secrets) and not is_loopback(self.host):
+            raise ValueError("a secret is not sent in clear text: the url is to be https")
+        if self.path_file is not None and not str(self.url).endswith("/"):
+            raise ValueError("with a path_file the url is to end with /")
         return self
 
 

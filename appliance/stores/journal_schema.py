@@ -3,7 +3,7 @@
 No column may ever hold an identity or an original UID; a test searches the file for canaries.
 """
 
-from sqlalchemy import BigInteger, Column, Float, Integer, MetaData, String, Table, Text
+from sqlalchemy import BigInteger, Column, Float, Index, Integer, MetaData, String, Table, Text
 
 metadata = MetaData()
 
@@ -51,7 +51,7 @@ parcels = Table(
     "parcel",
     metadata,
     Column("parcel_id", String(128), primary_key=True),
-    Column("route", String(64), nullable=False, index=True),
+    Column("route", String(64), nullable=False),
     Column("kind", String(16), nullable=False),
     Column("folder", String(192), nullable=False),
     Column("slide_id", String(64), index=True),
@@ -67,6 +67,7 @@ parcels = Table(
     Column("created_at", Float, nullable=False),
     Column("updated_at", Float, nullable=False, index=True),
     Column("answers", String(192), index=True),
+    Index("ix_parcel_route_state", "route", "state"),
 )
 
 events = Table(

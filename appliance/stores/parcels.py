@@ -131,6 +131,7 @@ class Parcels(ParcelFates):
             select(parcels.c.parcel_id)
             .where(
                 parcels.c.route == route,
+                parcels.c.state.in_((State.WAITING, State.RUNNING)),  # what the index is by
                 or_(parcels.c.slide_id.is_(None), parcels.c.slide_id.not_in(held)),
                 or_(
                     and_(parcels.c.state == State.WAITING, due),

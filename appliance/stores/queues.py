@@ -9,16 +9,18 @@ from appliance.line import State
 from appliance.stores.journal_schema import parcels
 from appliance.stores.receipts_schema import deposits, instances
 
+_WAITS = (State.WAITING, State.RUNNING, State.HELD)
+
 
 def route_queue(engine: Engine, route: str) -> RouteQueue:
     """Count the parcels of a route that have not arrived."""
     on_route = parcels.c.route == route
-    waits = parcels.c.state.in_((State.WAITING, State.RUNNING, State.HELD))
+    waits = parcels.c.state.in_(_WAITS)
     statement = select(
         _sum(waits).label("waiting"),
         _sum(parcels.c.state == State.ASIDE).label("refused"),
         func.min(case((waits, parcels.c.next_try_at))).label("next_try_at"),
-    ).where(on_route, parcels.c.state != State.DONE)
+    ).where(on_route, parcels.c.state.in_((*_WAITS, State.ASIDE)))
     with engine.connect() as connection:
         row = connection.execute(statement).one()
         error = connection.scalar(_newest_error(parcels, and_(on_route, waits)))
@@ -46,7 +48,7 @@ def archive_queue(engine: Engine, route: str) -> ArchiveQueue:
             func.min(deposits.c.next_try_at).label("next_try_at"),
         )
         .select_from(deposits.join(instances, instances.c.number == deposits.c.instance))
-        .where(on_route, deposits.c.state != "confirmed")
+        .where(on_route, deposits.c.state.in_(("waiting", "sent", "aside")))
     )
     with engine.connect() as connection:
         row = connection.execute(statement).one()
@@ -71,4 +73,5 @@ def _sum(condition: Any, value: Any = 1) -> Any:
 
 def _newest_error(table: Table, condition: Any) -> Any:
     statement = select(table.c.error).where(condition, table.c.error.is_not(None))
-    return statement.order_by(table.c.updated_at.desc()).limit(1)
+    # An expression: few rows are to be sorted, and not all of the table walked by their time.
+    return statement.order_by((table.c.updated_at + 0).desc()).limit(1)

@@ -128,7 +128,7 @@ class _Server(smtplib.SMTP):
 
 
 def _literal(opened: socket.socket) -> str:
-    """Name ourselves by our address (RFC 5321 4.1.3): servers refuse a name that is no whole one."""
+    """Name ourselves by our address (RFC 5321 4.1.3): servers refuse a name that is not whole."""
     address = opened.getsockname()[0].partition("%")[0]
     return f"[IPv6:{address}]" if opened.family is socket.AF_INET6 else f"[{address}]"
 

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from typing import Final, Protocol
 
+from appliance.attention import NOT_TOLD
 from appliance.daemon import describe
 from appliance.errors import ApplianceError, RejectedError, TransientError
 from appliance.stores.journal import Journal
@@ -86,7 +87,7 @@ class Messenger:
             return name
         box = self._notebook.memory.boxes[name]
         n_waiting = len(box.waiting) + (len(box.message.notices) if box.message else 0)
-        return f"{name} fails, {n_waiting} wait: {self._trouble}"
+        return f"{name} {NOT_TOLD}, {n_waiting} wait: {self._trouble}"
 
     def _arrived(self, message: Message, done: str) -> None:
         again = "Messages arrive again. " if self._trouble else ""

@@ -11,6 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
+from appliance.errors import StorageFull
 from appliance.storage import write_durably
 from dicom_node.notify.memory import Box, Memory
 from dicom_node.notify.message import Message
@@ -43,11 +44,17 @@ class Notebook:
         return self._kept
 
     def change(self, change: Callable[[Memory], Memory]) -> None:
-        """Change the memory; it is durable when this returns."""
+        """Change the memory; it is durable when this returns.
+
+        On a full disk it is kept in memory only: that the disk is full is to be told all the same.
+        """
         with self._lock:
             changed = change(self._kept)
             if changed != self._kept:
-                write_durably(self._path, encoded(changed))
+                try:
+                    write_durably(self._path, encoded(changed))
+                except StorageFull:
+                    log.warning("the disk is full: after a restart some things are told twice")
                 self._kept = changed
 
 

@@ -12,7 +12,7 @@ from dicom_node.notify.memory import Memory
 from dicom_node.notify.notebook import Notebook
 from dicom_node.notify.notice import Notice, of_journal
 
-LOOK_EVERY_S = 3.0
+LOOK_EVERY_S = 5.0
 
 
 class Watch:

@@ -1,5 +1,6 @@
 """Telling a service by HTTP POST: JSON, with a text that chat services show as it is."""
 
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,7 +8,7 @@ from typing import Final
 
 import httpx
 
-from appliance.errors import DeliveryRefused, PeerUnavailable
+from appliance.errors import ConfigError, DeliveryRefused, PeerUnavailable
 from appliance.settings import Notices, Webhook, credential
 from dicom_node.notify.message import Message
 from dicom_node.notify.reach import address_of
@@ -20,6 +21,7 @@ _SUCCESSES: Final = range(200, 300)
 _LATER: Final = frozenset({408, 425, 429, 502, 503, 504})
 _SERVER_ERRORS: Final = range(500, 600)
 _UNAUTHORISED: Final = frozenset({401, 403})
+_PATH: Final = re.compile(r"[A-Za-z0-9._~/-]{1,1000}")
 _TIMEOUTS: Final = httpx.Timeout(connect=10.0, read=30.0, write=30.0, pool=10.0)
 
 
@@ -49,6 +51,7 @@ class WebhookReceiver:
         self._sender = sender
         self._context()
         self._headers()
+        self._url()
 
     def send(self, message: Message) -> str:
         """Send a message; say what was done.
@@ -60,7 +63,7 @@ class WebhookReceiver:
         ConfigError
             The token or a file of TLS cannot be read any more.
         """
-        url = httpx.URL(str(self._webhook.url))
+        url = self._url()
         port = url.port or (80 if self._webhook.is_clear else 443)
         address = address_of(self._webhook.host, port, self._notices)
         secured = self._context()
@@ -83,6 +86,19 @@ class WebhookReceiver:
         ):
             _check(answer.status_code, answer.headers.get("Retry-After", ""))
             return f"The webhook took it (HTTP {answer.status_code})."
+
+    def _url(self) -> httpx.URL:
+        url = httpx.URL(str(self._webhook.url))
+        if self._webhook.path_file is None:
+            return url
+        path = credential(self._webhook.path_file)
+        try:
+            rest = path.read_text(encoding="ascii").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"notices.webhook.path_file: {path} cannot be read.") from error
+        if not _PATH.fullmatch(rest):
+            raise ConfigError(f"notices.webhook.path_file: {path} does not hold the rest of a url.")
+        return url.copy_with(path=f"{url.path}{rest}")
 
     def _context(self) -> ClientContext | None:
         return None if self._webhook.is_clear else client_context(self._webhook.tls)

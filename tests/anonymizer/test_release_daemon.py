@@ -1,5 +1,6 @@
 """The release daemon as a process: it starts, answers its socket, and ends when told to."""
 
+import json
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import pytest
 from anonymizer.keys.files import init_keys
 from appliance.control import call
 from appliance.errors import EXIT_CONFIG, PeerUnavailable
+from appliance.facts import Facts, read, written
 
 START = """
 import argparse, sys
@@ -63,11 +65,25 @@ def test_the_daemon_answers_identify_and_ends_on_sigterm(settings):
     daemon = start(settings)
     try:
         socket = settings.parent / "root" / "run" / "release.sock"
-        assert answered(socket, "status")["daemon"] == "release"
+        told = read(answered(socket, "status"))
+        assert told.daemon == "release"
+        check_keys(told.facts, settings.parent / "keys")
+        assert {one.store for one in told.facts.stores} == {"journal", "vault"}
         assert answered(socket, "identify", slide_ids=["unknown"]) == {"slides": {}}
     finally:
         daemon.send_signal(signal.SIGTERM)
         assert daemon.wait(LIMIT_S) == 0
+
+
+def check_keys(facts: Facts, folder: Path) -> None:
+    """Keys are told by their public names and their age; nothing of a key file is told."""
+    assert [key.name for key in facts.keys] == ["sign", "seal", "vault", "pseudonym", "sampling"]
+    assert len({key.key_id for key in facts.keys}) == len(facts.keys)
+    assert all(key.since is not None and abs(key.since - time.time()) < 300 for key in facts.keys)
+    said = json.dumps(written(facts))
+    for file in folder.glob("*.key"):
+        secret = file.read_text()
+        assert not any(secret[begin : begin + 12] in said for begin in range(len(secret) - 12))
 
 
 def test_nothing_is_released_without_keys(settings):

@@ -414,3 +414,15 @@ def test_a_late_object_takes_the_old_error_away(journal: Journal) -> None:
     status = journal.board.slide("slide")
     assert status is not None
     assert (status.state, status.error, status.next_step) == (State.RECEIVING, None, None)
+
+
+def test_the_scans_of_a_container_are_found_from_each_of_them(journal: Journal, clock: Clock):
+    for slide_id, before in (("first", None), ("second", "first"), ("third", "second")):
+        journal.add_slide(slide_id, scanner="scanner-1", last_byte_at=clock(), supersedes=before)
+        clock.now += 1
+    journal.add_slide("other", scanner="scanner-1", last_byte_at=clock())
+    for slide_id in ("first", "second", "third"):
+        found = journal.board.scans(slide_id)
+        assert [scan.slide_id for scan in found] == ["first", "second", "third"]
+    assert [scan.slide_id for scan in journal.board.scans("other")] == ["other"]
+    assert journal.board.scans("nothing") == ()

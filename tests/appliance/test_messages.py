@@ -4,6 +4,8 @@ import re
 
 import pytest
 
+from appliance import command
+from appliance.control import AnsweredError
 from appliance.errors import ForbiddenAction, PeerUnavailable, TransientError
 from appliance.messages import FATES, MESSAGES, PROTOCOL, SET_ASIDE_BY_OPERATOR, Fate, message
 from docs import messages_doc
@@ -79,6 +81,15 @@ def test_an_error_gives_the_next_step_of_its_code_and_a_class_without_one_that_o
     assert ForbiddenAction.next_step == MESSAGES["forbidden-action"].next_step
     assert Slower("Too slow.").next_step == PeerUnavailable.next_step
     assert Slower.next_step != TransientError.next_step
+
+
+def test_a_command_says_the_next_step_of_the_daemon_that_refused(monkeypatch, capsys):
+    def refuse(_arguments):
+        raise AnsweredError("This slide is held.", "forbidden-action", "Let it go on first.")
+
+    monkeypatch.setattr("appliance.commands.run_check_config", refuse)
+    assert command.main(["check-config"]) == command.EXIT_REFUSED
+    assert "held.\n           Let it go on first." in capsys.readouterr().err
 
 
 def test_the_page_of_messages_is_made_of_the_source_as_it_is(source):

@@ -8,6 +8,7 @@ import pytest
 from appliance.errors import ConfigError
 from appliance.settings import Settings, load
 from appliance.supervisor import daemon_commands
+from tui.health import daemons_of
 
 EXAMPLE = Path(__file__).parents[2] / "docs" / "coverslip.toml"
 BASE = '[storage]\nroot = "/var/lib/coverslip"\n[keys]\nfolder = "/etc/coverslip/keys"\n'
@@ -38,6 +39,12 @@ def test_nobody_is_told_unless_the_settings_say_so(tmp_path: Path) -> None:
     assert "notify" in daemon_commands(parsed(tmp_path, EMAIL))
 
 
+def test_the_screen_looks_for_the_daemons_that_are_started(tmp_path: Path) -> None:
+    for text in (BASE, WEBHOOK):
+        settings = parsed(tmp_path, text)
+        assert set(daemons_of(settings)) == set(daemon_commands(settings))
+
+
 def test_the_table_of_the_shipped_example_is_sound(tmp_path: Path) -> None:
     lines = EXAMPLE.read_text(encoding="utf-8").split("# [notices]", 1)[1].splitlines()
     table = ["[notices]"]
@@ -63,8 +70,9 @@ def test_the_table_of_the_shipped_example_is_sound(tmp_path: Path) -> None:
             WEBHOOK.replace("https:", "http:").replace(
                 " }\n", ', token_file = "/t", waiver = "because I said so" }\n'
             ),
-            "a token is not sent in clear text",
+            "a secret is not sent in clear text",
         ),
+        (WEBHOOK.replace(" }\n", ', path_file = "/p" }\n'), "the url is to end with /"),
         (WEBHOOK + 'quiet_hours = "7-19"', "notices.quiet_hours"),
         (WEBHOOK + 'quiet_hours = "07:00-07:00"', "nothing would ever be sent"),
         (WEBHOOK + 'tell = ["rescans"]', "notices.tell"),

@@ -1,5 +1,6 @@
 """Notices: what is told, once each, in quiet hours and after them, and never whose slide it is."""
 
+import errno
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -394,6 +395,21 @@ def test_after_a_long_rest_nothing_is_told_twice(notebook_file: Path) -> None:
 def test_a_damaged_notebook_begins_anew(notebook_file: Path, content: bytes) -> None:
     notebook_file.write_bytes(content)
     assert Notebook(notebook_file, ["webhook"]).memory.known == {}
+
+
+def test_a_full_disk_keeps_nobody_from_being_told(
+    notebook_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "no space")
+
+    monkeypatch.setattr("appliance.storage.os.fsync", full)
+    day = Day()
+    day.look(notice(1, "disk"))
+    notebook = Notebook(notebook_file, ["webhook"])
+    notebook.change(lambda _: day.memory)
+    assert notebook.memory == day.memory
+    assert not notebook_file.exists()
 
 
 def test_a_message_counts_what_it_is_about_and_spells_out_only_so_much() -> None:

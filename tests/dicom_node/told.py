@@ -22,6 +22,7 @@ class Desk:
 
     def __init__(self) -> None:
         self.requests: list[tuple[dict[str, str], bytes]] = []
+        self.paths: list[str] = []
         self.status = 204
         self.retry_after = ""
         self.port = 0
@@ -45,6 +46,7 @@ def http_desk(tls: Certificates | None = None) -> Iterator[Desk]:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             if desk.status < 300:
                 desk.requests.append((dict(self.headers), body))
+                desk.paths.append(self.path)
             self.send_response(desk.status)
             if desk.retry_after:
                 self.send_header("Retry-After", desk.retry_after)

@@ -252,12 +252,16 @@ def literal_story(settings: Settings) -> Story:
     status = literal_slides()[0]
     stages = (Stage.ASSEMBLE, Stage.DEIDENTIFY, Stage.INFER, Stage.REPORT)
     ends = (699.0, 694.5, 681.6, 679.0)
-    policy = f"Policy {settings.routes[0].policy_digest}: true_patient."
+    parcel = (
+        "Parcel pacs-report for route pacs to hospital (inside, dimse): report, 2 files, 1284410 "
+        f"bytes. Policy {settings.routes[0].policy_digest}: true_patient. Signed with key "
+        "5f0c2a9be1d47733."
+    )
     notes = (
         (760.0, "scanner-a", "received", "The first object arrived."),
         (701.0, "node", "complete", "The association ended and all that is expected is there."),
         (681.6, "infer", "stage-done", "Rescan: 31 % of the tissue is out of focus."),
-        (676.2, "release", "parcel", f"Parcel pacs-report for route pacs. {policy}"),
+        (676.2, "release", "parcel", parcel),
         (676.0, "release", "stage-done", "1 parcel was signed."),
         (660.0, "deliver@pacs", "delivered", "2 objects arrived at PACS."),
     )
@@ -277,6 +281,23 @@ def literal_story(settings: Settings) -> Story:
         stage_times=tuple((stage, NOW - ago) for stage, ago in zip(stages, ends, strict=True)),
         findings=literal_findings(status.slide_id),
         picture=drawn_picture(),
+        scans=(earlier_scan(), status),
+    )
+
+
+def earlier_scan() -> SlideStatus:
+    """Make the scan that came before the one of the literal story."""
+    return slide(
+        "d4st7mo9ke",
+        Stage.DELIVER,
+        State.DONE,
+        created_at=90_000,
+        last_byte_at=89_950,
+        verdict=Verdict.RESCAN,
+        reason="44 % of the tissue is under an air bubble.",
+        verdict_at=89_930,
+        updated_at=89_900,
+        deliveries=(PACS_DONE,),
     )
 
 
@@ -426,7 +447,7 @@ def literal_details() -> Details:
             n_judged=894,
             n_pictures_read=3,
             n_painted=2,
-            label="the label names the slide of the header",
+            label="agrees",
             profile="DICOM PS3.15 2026d Basic Application Level Confidentiality Profile",
             key_id="a93fb88db57657cf",
         ),

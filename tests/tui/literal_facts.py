@@ -20,7 +20,7 @@ from appliance.facts import (
 from appliance.line import DiskSample
 from appliance.stores.figures import Throughput
 from tui.machine import Machine
-from tui.system_facts import BIN_S, N_BINS, SystemFacts
+from tui.system_facts import BIN_S, N_BINS, SystemFacts, Versions
 
 GIB = 1 << 30
 DAY_S = 86_400.0
@@ -62,6 +62,7 @@ def literal_facts(now: float) -> SystemFacts:
         ),
         throughput=_throughput(now),
         speeds={"5f0c9a": 38.4e6},
+        versions=Versions(coverslip=VERSION, python="3.11.9", textual="8.2.8"),
     )
 
 
@@ -94,7 +95,7 @@ def _node(now: float) -> Facts:
             undecided=1, unanswered=2, oldest_at=now - 190, next_try_at=None
         ),
         stores=(
-            StoreVersion(store="journal", schema="journal_0003"),
+            StoreVersion(store="journal", schema="journal_0004"),
             StoreVersion(store="receipts", schema="receipts_0002"),
         ),
     )

@@ -124,7 +124,7 @@ def test_the_line_is_drained_and_takes_slides_again(
         await sees(pilot, "The node takes no new slides")
         await sees(pilot, "safe to switch off")
         await pilot.press("d")
-        await sees(pilot, "No new slides are taken already.")
+        await sees(pilot, "No new slides are taken already")
         await pilot.press("i")
         await until(pilot, lambda: not journal.board.pauses(), "takes again")
 

@@ -14,18 +14,15 @@ from textual.widgets import Input, Static
 
 from appliance.control import Command, Operator
 from appliance.errors import ForbiddenAction, IdentityDoubt
-from appliance.line import Outcome, Role, Stage, State, Verdict
+from appliance.line import Role, Stage, State
 from appliance.settings import Settings
 from appliance.stores.journal import Journal
 from tui.actions import ACTIONS, MOVES
 from tui.app import CoverslipApp
 from tui.feed import JournalChanged
-from tui.screens.slide import SlideScreen
-from tui.screens.worklist import WorklistScreen
 from tui.snapshot import Snapshot
 from tui.view import NamesWanted
 from tui.widgets.bars import AlarmBar
-from tui.widgets.picture_view import PictureView
 from tui.widgets.slide_list import SlideList
 
 LIMIT_S = 8.0
@@ -241,39 +238,6 @@ def test_the_cursor_stays_at_its_slide_when_a_more_urgent_one_appears(
         assert slides.selected == "urgent"
         await pilot.press("down")
         assert slides.selected == waiting
-
-    drive(app, script)
-
-
-def test_a_slide_in_full_shows_picture_areas_times_and_past(
-    app: CoverslipApp, journal: Journal, waiting: str, settings: Settings, literal_story: Any
-):
-    root = settings.storage.root
-    claims = {}
-    for stage in list(Stage)[: list(Stage).index(Stage.RELEASE)]:
-        claim = journal.claim(stage)
-        assert claim is not None
-        claims[stage] = claim
-        verdict = Verdict.RESCAN if stage is Stage.INFER else None
-        journal.advance(claim, Outcome(verdict=verdict, reason="31 % is out of focus."))
-    findings = root / "findings" / claims[Stage.INFER].folder
-    findings.mkdir(parents=True)
-    (findings / "findings.json").write_text(literal_story.findings.to_json())
-    report = root / "report" / claims[Stage.REPORT].folder
-    report.mkdir(parents=True)
-    literal_story.picture.save(report / "slide_picture.png")
-
-    async def script(pilot: Pilot[None]) -> None:
-        await sees(pilot, "↻ RESCAN")
-        await pilot.press("enter")
-        await until(pilot, lambda: isinstance(pilot.app.screen, SlideScreen), "slide screen")
-        await sees(pilot, "46.24 mm²")
-        await sees(pilot, "Verdict ")
-        await sees(pilot, "The infer stage is done.")
-        await until(pilot, lambda: pilot.app.screen.query_one(PictureView).display, "picture")
-        assert "▀" in seen(pilot.app)
-        await pilot.press("escape")
-        await until(pilot, lambda: isinstance(pilot.app.screen, WorklistScreen), "worklist")
 
     drive(app, script)
 

@@ -36,11 +36,12 @@ SIXELS = re.compile(r"\x1bP0;1;0q.*?\x1b\\", re.DOTALL)
     [
         (FOOT, Graphics.SIXEL, (10, 20)),
         (KITTY, Graphics.KITTY, (18, 36)),
+        (KITTY.replace(b"0.42.1", b"0.26.5"), Graphics.CELLS, (18, 36)),
         (WEZTERM, Graphics.SIXEL, (10, 20)),
-        (GNOME, Graphics.CELLS, (8, 16)),
-        (b"\x1b[?1;2c", Graphics.CELLS, (8, 16)),
-        (b"\x1b[?64;14c", Graphics.CELLS, (8, 16)),
-        (b"", Graphics.CELLS, (8, 16)),
+        (GNOME, Graphics.CELLS, (7, 14)),
+        (b"\x1b[?1;2c", Graphics.CELLS, (7, 14)),
+        (b"\x1b[?64;14c", Graphics.CELLS, (7, 14)),
+        (b"", Graphics.CELLS, (7, 14)),
     ],
 )
 def test_a_terminal_is_understood_by_its_answers(

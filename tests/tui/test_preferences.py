@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tui.keys import default_keys
+from tui.actions import ACTIONS, MOVES
+from tui.keys import default_keys, shown_key
 from tui.preferences import Preferences, checked_keys, keep_theme, place, read
 
 
@@ -83,3 +84,9 @@ def test_a_file_that_is_not_understood_is_never_written(tmp_path: Path):
     path = written(tmp_path, "theme = \n")
     assert "could not be kept" in keep_theme(path, "light")
     assert path.read_text() == "theme = \n"
+
+
+def test_the_page_about_the_screen_has_the_table_as_it_is():
+    page = (Path(__file__).parents[2] / "docs" / "screen.md").read_text()
+    for one in (*ACTIONS, *MOVES):
+        assert f"| `{one.name}` | {shown_key(one.key)} | {one.sentence} |" in page

@@ -1,7 +1,7 @@
 import dataclasses
 
 from appliance.attention import Attention, attention, is_stuck
-from appliance.line import Stage, State, Verdict
+from appliance.line import Heartbeat, Stage, State, Verdict
 from appliance.settings import Settings
 from tui.health import SILENT_S, alarms, daemons_of, route_states
 from tui.snapshot import Disk, Snapshot
@@ -80,3 +80,13 @@ def test_every_stage_and_every_route_has_its_daemon(settings: Settings):
     assert {"node", "anonymize", "infer", "release"} <= set(daemons)
     assert {f"deliver@{route.name}" for route in settings.routes} <= set(daemons)
     assert len(daemons) < len(Stage) + len(settings.routes)
+
+
+def test_a_receiver_of_notices_that_fails_is_said(literal_line: Snapshot, settings: Settings):
+    words = "webhook takes no notices, 3 wait: The receiver does not answer at its address."
+    beat = Heartbeat(daemon="notify", at=literal_line.at, pid=1, words=words)
+    told = dataclasses.replace(literal_line, heartbeats=(*literal_line.heartbeats, beat))
+    new = set(alarms(told, settings, now=told.at)) - set(
+        alarms(literal_line, settings, now=told.at)
+    )
+    assert [alarm.sentence for alarm in new] == [f"Notices do not arrive: {words}"]

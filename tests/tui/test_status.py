@@ -137,6 +137,16 @@ def test_without_a_journal_it_cannot_be_told_and_none_is_made(
     assert set(settings_file.parent.rglob("*")) == before
 
 
+def test_a_journal_that_is_no_database_cannot_tell_either(
+    settings_file: Path, settings: Settings, capsys: pytest.CaptureFixture[str]
+):
+    journal = Path(settings.journal_url.removeprefix("sqlite:///"))
+    journal.parent.mkdir(parents=True, exist_ok=True)
+    journal.write_bytes(b"no database" * 1000)
+    assert main(["--settings", str(settings_file), "status", "--attention"]) == 2
+    assert "The journal does not answer" in capsys.readouterr().err
+
+
 def test_with_settings_that_cannot_be_read_it_cannot_be_told(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):

@@ -60,7 +60,9 @@ class ReasonScreen(ModalScreen[str | None]):
         example = "maintenance until six …" if self._may_be_empty else "broken glass, wrong stain …"
         with Vertical(classes="question"):
             yield Static(self._question, markup=False)
-            yield Input(placeholder=example, max_length=200)
+            field = Input(placeholder=example, max_length=200)
+            field.cursor_blink = False  # nothing moves over a slow line
+            yield field
             yield Static(f"{hint}, escape leaves it", classes="quiet")
 
     @on(Input.Submitted)

@@ -106,7 +106,7 @@ class LiveScreen(LineScreen, Generic[Item]):
 
     def find(self) -> None:
         """Go to the filter."""
-        self.query_one("#filter").focus()
+        self.set_focus(self.query_one("#filter"))
 
     def action_back(self) -> None:
         """Leave the filter, empty it, then the screen."""

@@ -139,8 +139,8 @@ class SlideScreen(LineScreen):
         picture.display = story is not None and story.picture is not None
         picture.show(story.picture if story else None)
         found = story.findings if story else None
-        limits = view.settings.verdict.rescan
-        self._show("#areas", lambda width: findings_panels.areas(found, limits, width=width))
+        rules = view.settings.verdict
+        self._show("#areas", lambda width: findings_panels.areas(found, rules, width=width))
         self._show(
             "#models",
             lambda width: findings_panels.models(found, width=width),

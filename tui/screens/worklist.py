@@ -13,6 +13,7 @@ from textual.timer import Timer
 from textual.widgets import Input
 
 from tui import findings_panels, panels, rows
+from tui.actions import ACTIONS
 from tui.rows import toned
 from tui.screens.base import LineScreen
 from tui.story import Story
@@ -47,6 +48,7 @@ class WorklistScreen(LineScreen):
         self._story: Story | None = None
         self._looked_up: str | None = None
         self._seen: tuple[str, ...] = ()
+        self._offered: tuple[bool | None, ...] = ()
         self._rest: Timer | None = None
         self._moved_at = -math.inf
 
@@ -104,7 +106,7 @@ class WorklistScreen(LineScreen):
         """Open the filter."""
         field = self.query_one("#filter", Input)
         field.display = True
-        field.focus()
+        self.set_focus(field)
 
     def sort(self) -> None:
         """Go to the next order."""
@@ -140,11 +142,18 @@ class WorklistScreen(LineScreen):
     def _other_slide(self, message: SlideList.Highlighted) -> None:
         """Show another slide at once; while the cursor runs its story is not read."""
         self._glance(self.view)
-        self.app.refresh_bindings()
+        self._refresh_footer()
         moved_at, self._moved_at = self._moved_at, time.monotonic()
         if self._moved_at - moved_at > REST_S:
             self.post_message(StoryWanted(message.slide_id))
         self._rest_soon()
+
+    def _refresh_footer(self) -> None:
+        """Make the footer anew only when it would say something else: it is made of many parts."""
+        offered = tuple(self.app.check_action("act", (action.name,)) for action in ACTIONS)
+        if offered != self._offered:
+            self._offered = offered
+            self.app.refresh_bindings()
 
     def _rest_soon(self) -> None:
         """Look again once cursor and list have rested."""
@@ -183,9 +192,7 @@ class WorklistScreen(LineScreen):
         )
         self.query_one("#thumbnail", PictureView).show(story.picture if story else None)
         found = story.findings if story else None
-        limits = view.settings.verdict.rescan
+        rules = view.settings.verdict
         self.query_one("#areas", Card).show(
-            lambda width: (
-                findings_panels.areas(found, limits, width=width) if found else Content("")
-            )
+            lambda width: findings_panels.areas(found, rules, width=width) if found else Content("")
         )

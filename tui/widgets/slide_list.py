@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
+from rich.segment import Segment
 from textual import events
 from textual.binding import Binding, BindingType
 from textual.content import Content
@@ -143,11 +144,15 @@ class SlideList(ScrollView, can_focus=True):
 
     def render_line(self, y: int) -> Strip:
         """Draw one visible line, or give it as it was drawn before."""
+        return self._draw(y)[0]
+
+    def _draw(self, y: int) -> tuple[Strip, Strip | None]:
+        """Give a line as it is, and as it was before if that was something else."""
         width = self.scrollable_content_region.width
         content, at_cursor = self._line(self.scroll_offset.y + y)
         drawn = self._drawn.get(y)
         if drawn is not None and drawn.is_for(content, at_cursor=at_cursor, width=width):
-            return drawn.strip
+            return drawn.strip, drawn.strip
         style = self.visual_style
         if at_cursor:
             style += self.get_visual_style("slide-list--cursor", partial=True)
@@ -157,7 +162,7 @@ class SlideList(ScrollView, can_focus=True):
             shown = content
         strip = Visual.to_strips(self, shown, width, 1, style, pad=True)[0]
         self._drawn[y] = Drawn(content=content, at_cursor=at_cursor, width=width, strip=strip)
-        return strip
+        return strip, drawn.strip if drawn is not None else None
 
     def notify_style_update(self) -> None:
         """Draw everything again in another theme."""
@@ -165,13 +170,17 @@ class SlideList(ScrollView, can_focus=True):
         super().notify_style_update()
 
     def _refresh_changed(self) -> None:
-        """Ask for those visible lines to be drawn that say something else than before."""
-        width = self.scrollable_content_region.width
+        """Ask for those cells to be written again that say something else than before.
+
+        A running slide changes a few cells a second; its whole row would be ten times as much for a
+        slow line to carry.
+        """
         for y in range(self.scrollable_content_region.height):
-            content, at_cursor = self._line(self.scroll_offset.y + y)
-            drawn = self._drawn.get(y)
-            if drawn is None or not drawn.is_for(content, at_cursor=at_cursor, width=width):
-                self.refresh(Region(0, y, width, 1))
+            strip, before = self._draw(y)
+            if strip is not before:
+                first, last = differing(before, strip)
+                if first < last:
+                    self.refresh(Region(first, y, last - first, 1))
 
     def _line(self, place: int) -> tuple[Content, bool]:
         """Give what a line says (one object while it says the same) and if the cursor is there."""
@@ -248,3 +257,25 @@ class SlideList(ScrollView, can_focus=True):
             if isinstance(row, str):
                 return row
         return None
+
+
+def differing(before: Strip | None, after: Strip) -> tuple[int, int]:
+    """Give the first cell that differs and the one after the last; all without a strip before."""
+    width = after.cell_length
+    if before is None or before.cell_length != width:
+        return 0, width
+    same_left = sum(
+        one.cell_length
+        for one, _ in itertools.takewhile(_are_equal, zip(before, after, strict=False))
+    )
+    same_right = sum(
+        one.cell_length
+        for one, _ in itertools.takewhile(
+            _are_equal, zip(reversed(list(before)), reversed(list(after)), strict=False)
+        )
+    )
+    return min(same_left, width), max(width - same_right, min(same_left, width))
+
+
+def _are_equal(pair: tuple[Segment, Segment]) -> bool:
+    return pair[0] == pair[1]

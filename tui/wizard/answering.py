@@ -6,6 +6,7 @@ from pathlib import Path
 
 from appliance.settings import check
 from appliance.settings.mistakes import Mistake
+from appliance.settings.sentences import did_you_mean
 from tui import words
 from tui.wizard import document, proof
 from tui.wizard import questions as ask
@@ -38,20 +39,22 @@ def _as_asked(mistake: Mistake, asked: list[int]) -> Mistake:
 def wrong_at(
     step: Step, answers: Answers, models: tuple[PinnedModel, ...], *, now: float
 ) -> dict[str, str]:
-    """Say what is wrong with the answers of a step, by the id of the question.
-
-    What is about several of them stands under the step's own id.
-    """
+    """Say what is wrong with the answers of a step, by the id of the question."""
     wrong: dict[str, str] = {}
     for mistake in mistakes_in(answers, models, now=now):
         if step.holds(mistake):
-            at = next((q.id for q in step.questions if answer_to(q, mistake)), step.id)
+            at = next((q.id for q in step.questions if answer_to(q, mistake)), _told_in(mistake))
             wrong.setdefault(at, plain(mistake))
     for question in step.questions:
-        sentence = _cannot_be_done(question, answers[question.id])
+        sentence = _cannot_be_done(question, answers[question.id], models)
         if sentence:
             wrong.setdefault(question.id, sentence)
     return wrong
+
+
+def _told_in(mistake: Mistake) -> str:
+    """Give the question to which a mistake about the whole route to the PACS belongs."""
+    return ask.PACS_WAIVER if "waiver" in mistake.sentence else ask.PACS_HOST
 
 
 def plain(mistake: Mistake) -> str:
@@ -60,8 +63,12 @@ def plain(mistake: Mistake) -> str:
     return f"{sentence[:1].upper()}{sentence[1:]}" + ("" if sentence.endswith("?") else ".")
 
 
-def _cannot_be_done(question: Question, answer: str) -> str | None:
-    """Say what only this machine knows: where nothing can be written."""
+def _cannot_be_done(question: Question, answer: str, models: tuple[PinnedModel, ...]) -> str | None:
+    """Say what only this machine knows: where nothing can be written, which models there are."""
+    if question.id == ask.ALSO:
+        known = [model.name for model in models if model.task == document.TILE]
+        unknown = next((name for name in document.parted(answer) if name not in known), None)
+        return f"There is no {unknown}{did_you_mean(unknown, known)}" if unknown else None
     if question.id not in (ask.FILE, ask.ROOT, ask.KEYS):
         return None
     path = Path(answer)
@@ -77,7 +84,7 @@ def facts(
 ) -> tuple[str, ...]:
     """Say what this machine knows about the answers of a step."""
     match step.id:
-        case "file":
+        case "file" | "review":
             path = Path(answers[ask.FILE])
             if path.is_file():
                 return (f"It is there already, and will be kept as {kept(path, now)}.",)
@@ -85,15 +92,17 @@ def facts(
             free, total = ask.room(Path(answers[ask.ROOT]))
             return (f"{words.gib(free)} of {words.gib(total)} are free there.",)
         case "models":
-            return tuple(
-                f"{model.name} {model.version}  {model.digest[:19]}…  {model.intended_use}"
-                for model in models
-            )
+            return tuple(_described(model, answers) for model in models)
         case "operators":
             missing = proof.missing_groups([answers[q.id] for q in step.questions])
             if missing:
                 return (f"Not on this machine yet: groupadd {'; groupadd '.join(missing)}",)
     return ()
+
+
+def _described(model: PinnedModel, answers: Answers) -> str:
+    said = f"{model.name} {model.version}  {model.digest[:19]}…  {model.intended_use}"
+    return said if document.runs(model, answers) else f"Does not run unless named: {said}"
 
 
 def kept(path: Path, now: float) -> str:

@@ -19,17 +19,22 @@ class PinnedModel:
     version: str
     folder: str
     digest: str
+    task: str = ""
     intended_use: str = ""
 
 
 NUMBER = re.compile(r"-?(?:0|[1-9][0-9]{0,11})(?:\.[0-9]{1,6})?")
+TILE = "tiles"
+"""Task of a model that quality control does without."""
 NOTE = "\x1f"
 """Stands between a value and its comment; no quoted answer can hold it."""
 
 HEAD = """\
-# Coverslip settings, written by coverslip setup on {day}. One file, read once at start: restart
-# after a change. Check it with: coverslip --settings THIS_FILE check-config
-# Everything else that can be set stands in docs/coverslip.toml. Secrets are never in here.
+# Coverslip settings, written by coverslip setup on {day}.
+# Read once at the start of each daemon: restart after a change.
+# Check it with: coverslip --settings THIS_FILE check-config
+# All that can be set stands in docs/coverslip.toml.
+# Secrets are never in here.
 
 [storage]
 root = {root}{note}on an encrypted volume: originals lie here until purged
@@ -109,7 +114,7 @@ def write(answers: Answers, models: Sequence[PinnedModel], *, now: float) -> str
         NO_TLS,
         *_scanners(answers),
         INFERENCE.format(note=NOTE, device=quoted(answers[ask.DEVICE])),
-        *(_model(model) for model in models),
+        *(_model(model) for model in models if runs(model, answers)),
         _pacs(answers),
         OPERATORS.format(
             note=NOTE,
@@ -141,6 +146,11 @@ def scanner_keys(answers: Answers) -> list[str]:
     keys = (id_.removesuffix(".name") for id_ in answers if id_.startswith("scanners."))
     unique = dict.fromkeys(key for key in keys if f"{key}.name" in answers)
     return [key for key in unique if answers[f"{key}.name"].strip()]
+
+
+def runs(model: PinnedModel, answers: Answers) -> bool:
+    """Whether a model is to run: the two that quality control needs, and those that are named."""
+    return model.task != TILE or model.name in parted(answers[ask.ALSO])
 
 
 def _model(model: PinnedModel) -> str:

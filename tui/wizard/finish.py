@@ -20,7 +20,9 @@ from tui.wizard.form import StepScreen
 from tui.wizard.peers import echo_pacs
 from tui.wizard.proof import Result
 from tui.wizard.questions import Answers
+from tui.words import Tone
 
+TARGET = "coverslip.target"
 WORKING = "Writing, making keys, asking the PACS …"
 
 
@@ -36,17 +38,11 @@ class ReviewScreen(StepScreen):
     """The file, before it is written."""
 
     NEXT = "Write it"
+    SAYS = "enter writes it, escape goes back, the arrows scroll"
 
     def body(self) -> ComposeResult:
         """Show the file."""
         yield Card(id="file", classes="")
-
-    def on_mount(self) -> None:
-        """Let the arrow keys scroll the file."""
-        super().on_mount()
-        form = self.query_one("#form")
-        form.can_focus = True
-        form.focus()
 
     def on_screen_resume(self) -> None:
         """Write the file anew from the answers."""
@@ -64,16 +60,12 @@ class ReviewScreen(StepScreen):
         setup = self.setup
         return not answering.mistakes_in(setup.answers, setup.models, now=setup.now)
 
-    def on_key(self, event: object) -> None:
-        """Write it with enter, wherever the cursor is."""
-        if getattr(event, "key", "") == "enter" and self.focused is self.query_one("#form"):
-            self.action_next()
-
 
 class ProofScreen(StepScreen):
     """What was done; there is no way back from here, and nothing runs yet."""
 
     NEXT = "Finish"
+    SAYS = "enter ends the wizard, the arrows scroll"
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "back", "Back", show=False)]
 
     def __init__(self, number: int) -> None:
@@ -108,22 +100,9 @@ class ProofScreen(StepScreen):
         self._draw()
 
     def _draw(self) -> None:
-        found = [_drawn(result) for result in self._results]
-        later = next_steps(self.setup.answers, tuple(self._results))
-        if self._is_done:
-            found.append(Content.assemble("\n", ("What to do next", "bold")))
-
-        def draw(width: int) -> Content:
-            parts = [hanging(*one, width) if isinstance(one, tuple) else one for one in found]
-            if not self._is_done:
-                return lines([*parts, toned(WORKING, "quiet")])
-            numbered = [
-                hanging(toned(f"{number}. ", "busy", bold=True), text, width)
-                for number, text in enumerate(later, start=1)
-            ]
-            return lines([*parts, *numbered])
-
-        self.query_one("#results", Card).show(draw)
+        results = tuple(self._results)
+        later = next_steps(self.setup.answers, results) if self._is_done else None
+        self.query_one("#results", Card).show(lambda width: drawn(results, later, width=width))
 
     def action_next(self) -> None:
         """Leave the wizard, once all is done."""
@@ -161,16 +140,25 @@ def next_steps(answers: Answers, results: tuple[Result, ...]) -> tuple[str, ...]
         steps.append(f"Make the operators' groups: groupadd {'; groupadd '.join(missing)}")
     return (
         *steps,
-        f"Start the daemons: coverslip {settings}up, or on an appliance: systemctl start "
-        "coverslip.target",
+        f"Start the daemons: coverslip {settings}up; on an appliance: systemctl start {TARGET}",
         f"Enter at each scanner: AE title {ae}, port {port}; then press its own C-ECHO.",
         f"Look: coverslip {settings}tui. Send a slide: it appears by itself.",
     )
 
 
-def _drawn(result: Result) -> tuple[Content, str]:
-    tone = "good" if result.worked else "bad"
-    return toned(f"{_mark(result)} ", tone, bold=True), f"{result.title}: {result.sentence}"  # type: ignore[arg-type]
+def drawn(results: tuple[Result, ...], later: tuple[str, ...] | None, *, width: int) -> Content:
+    """Draw what was done, and what to do next; None while it is still being done."""
+    parts = []
+    for result in results:
+        tone: Tone = "good" if result.worked else "bad"
+        head = toned(f"{_mark(result)} ", tone, bold=True)
+        parts.append(hanging(head, f"{result.title}: {result.sentence}", width))
+    if later is None:
+        return lines([*parts, toned(WORKING, "quiet")])
+    parts.append(Content.assemble("\n", ("What to do next", "bold")))
+    for number, step in enumerate(later, start=1):
+        parts.append(hanging(toned(f"{number}. ", "busy", bold=True), step, width))
+    return lines(parts)
 
 
 def _mark(result: Result) -> str:

@@ -17,12 +17,12 @@ from tui.screens.ask import ConfirmScreen
 from tui.widgets.card import Card
 from tui.wizard import answering
 from tui.wizard.questions import Question, Step, scanner
+from tui.words import Tone
 
 if TYPE_CHECKING:
     from tui.wizard.app import SetupApp
 
 LEAVE = "Leave without writing anything?"
-ENTER = "enter goes on, escape goes back"
 
 
 def field_id(question_id: str) -> str:
@@ -40,11 +40,12 @@ class StepScreen(Screen[None]):
     """
 
     NEXT = "Next"
+    SAYS = "enter goes on, escape goes back"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "back", "Back"),
         Binding("up", "app.focus_previous", "Up", show=False),
         Binding("down", "app.focus_next", "Down", show=False),
-        Binding("f2", "next", "Next"),
+        Binding("f2", "next", "Go on"),
     ]
 
     def __init__(self, number: int) -> None:
@@ -102,8 +103,9 @@ class StepScreen(Screen[None]):
 
     def on_mount(self) -> None:
         """Begin at the first question."""
-        fields = self.query(Input)
-        (fields.first() if fields else self.query_one("#next")).focus()
+        fields, form = self.query(Input), self.query_one("#form")
+        form.can_focus = not fields  # what has nothing to fill in is scrolled
+        (fields.first() if fields else form).focus()
         self.show_facts()
 
     def on_screen_resume(self) -> None:
@@ -113,9 +115,10 @@ class StepScreen(Screen[None]):
     def show_facts(self) -> None:
         """Say what this machine knows about the answers."""
         said = answering.facts(self.step, self.setup.answers, self.setup.models, now=self.setup.now)
-        self.query_one("#facts", Card).show(
-            lambda width: lines([hanging(toned("· ", "quiet"), one, width) for one in said])
-        )
+        card = self.query_one("#facts", Card)
+        card.show(lambda width: lines([hanging(toned("· ", "quiet"), one, width) for one in said]))
+        # What is drawn while the screen is laid out for the first time may be given too few lines.
+        self.call_after_refresh(card.refresh, layout=True)
 
     @property
     def asked(self) -> tuple[Question, ...]:
@@ -140,7 +143,7 @@ class StepScreen(Screen[None]):
             note = self.query_one(f"#{field_id(question.id)}-wrong", Static)
             note.update(f"✕ {sentence}")
             note.display = bool(sentence)
-        self.say(wrong.get(self.step.id, ""), worked=False)
+        self.say("", worked=False)
         self.show_facts()
         first = next((one for one in self.asked if one.id in wrong), None)
         if first is not None:
@@ -151,7 +154,7 @@ class StepScreen(Screen[None]):
         """Say what came of something, below the questions."""
         card = self.query_one("#wrong", Card)
         mark = toned("✓ ", "good", bold=True) if worked else toned("✕ ", "bad", bold=True)
-        tone = "good" if worked else "bad"
+        tone: Tone = "good" if worked else "bad"
         card.show(lambda width: hanging(mark, sentence, width, tone) if sentence else Content(""))
 
     def action_next(self) -> None:
@@ -172,7 +175,12 @@ class StepScreen(Screen[None]):
     def on_descendant_focus(self, event: events.DescendantFocus) -> None:
         """Say what the question with the cursor is about."""
         about = {field_id(question.id): question.about for question in self.asked}
-        self.query_one("#about", Static).update(about.get(event.widget.id or "", ENTER))
+        self.query_one("#about", Static).update(about.get(event.widget.id or "", self.SAYS))
+
+    @on(Input.Changed)
+    def _changed(self, message: Input.Changed) -> None:
+        """Take back what was wrong with an answer once it is another one."""
+        self.query_one(f"#{message.input.id}-wrong").display = False
 
     @on(Input.Submitted)
     def _submitted(self, message: Input.Submitted) -> None:
@@ -180,6 +188,11 @@ class StepScreen(Screen[None]):
             self.action_next()
         else:
             self.focus_next()
+
+    def on_key(self, event: events.Key) -> None:
+        """Go on with enter where there is nothing to fill in."""
+        if event.key == "enter" and self.focused is self.query_one("#form"):
+            self.action_next()
 
     @on(Button.Pressed, "#next")
     def _next(self) -> None:

@@ -7,7 +7,7 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.message import Message
-from textual.widgets import Button
+from textual.widgets import Button, Static
 
 from tui.wizard import proof
 from tui.wizard import questions as ask
@@ -43,7 +43,7 @@ class PacsScreen(StepScreen):
         if not self.setup.answers[ask.PACS_HOST]:
             self.say(NO_HOST, worked=False)
             return
-        self.query_one("#about").update(ASKING)  # type: ignore[attr-defined]
+        self.query_one("#about", Static).update(ASKING)
         work = partial(self._echo, dict(self.setup.answers))
         self.run_worker(work, thread=True, group="echo", exclusive=True)
 
@@ -53,6 +53,7 @@ class PacsScreen(StepScreen):
     @on(Echoed)
     def _echoed(self, message: Echoed) -> None:
         result = message.result
+        self.query_one("#about", Static).update(self.SAYS)
         self.say(f"{result.title}: {result.sentence}", worked=result.worked)
 
 

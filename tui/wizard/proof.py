@@ -20,6 +20,7 @@ from appliance.storage import write_durably
 from tui.wizard.document import PinnedModel
 
 COMMAND_LIMIT_S = 60.0
+LOOK_AT = "Look at host, port and both AE titles; does the PACS know ours?"
 TOO_LONG = "It took longer than a minute."
 SETTINGS_MODE = 0o644
 """Every daemon reads it, and it holds no secret."""
@@ -47,6 +48,7 @@ def models() -> tuple[PinnedModel, ...]:
             version=one["version"],
             folder=one["folder"],
             digest=one["digest"],
+            task=one["task"],
             intended_use=one["intended_use"],
         )
         for one in json.loads(done.stdout)
@@ -58,7 +60,8 @@ def echo(host: str, port: str, *, called: str, calling: str, ca: str) -> Result:
     where = f"[{host}]" if ":" in host else host
     words = ["echo", "--to", f"{where}:{port}", "--called", called, "--calling", calling]
     done = _run(words + (["--tls-ca", ca] if ca else []))
-    return Result(title=f"C-ECHO to {called}", sentence=_last(done), worked=not done.returncode)
+    sentence = _last(done) if not done.returncode else f"{_last(done)} {LOOK_AT}"
+    return Result(title=f"C-ECHO to {called}", sentence=sentence, worked=not done.returncode)
 
 
 def write_settings(path: Path, text: str, *, now: float) -> Result:
@@ -138,5 +141,5 @@ def _last(done: "subprocess.CompletedProcess[str]") -> str:
     if done.returncode not in (0, EXIT_REFUSED, EXIT_CONFIG):
         return "The command broke off. Tell the administrator."
     said = (done.stdout if not done.returncode else done.stderr).strip()
-    sentences = " ".join(line.strip() for line in said.splitlines())
-    return sentences.removeprefix("coverslip: ")
+    # The line after an error is for whoever typed the command.
+    return (said.splitlines() or [""])[0].removeprefix("coverslip: ")

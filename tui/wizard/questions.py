@@ -22,7 +22,7 @@ SOFT, HARD = "storage.soft", "storage.hard"
 AE, PORT, HOST = "node.ae_title", "node.port", "node.host"
 PACS_AE, PACS_HOST, PACS_PORT = "pacs.ae_title", "pacs.host", "pacs.port"
 PACS_CA, PACS_WAIVER = "pacs.ca", "pacs.waiver"
-DEVICE = "inference.device"
+DEVICE, ALSO = "inference.device", "inference.also"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +99,11 @@ def steps(file: Path, *, n_scanners: int) -> tuple[Step, ...]:
                     about="auto takes a GPU where there is one; gpu insists on it; cpu never does.",
                     default="auto",
                     place=("inference", "device"),
+                ),
+                Question(
+                    id=ALSO,
+                    label="Also run",
+                    about="By name, parted by commas: models that judge tiles. None is needed.",
                 ),
             ),
         ),
