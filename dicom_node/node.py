@@ -1,7 +1,6 @@
 """The node daemon: the SCP, the watcher over what arrives, and the assemble stage."""
 
 import logging
-import shutil
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from appliance.worker import Worker
 from dicom_node.commitment.answerer import CommitmentAnswerer
 from dicom_node.dicomweb.process import open_web, publish_port
 from dicom_node.listeners import Listeners
+from dicom_node.receive.chores import Sampling, Sweeping, Unhurried
 from dicom_node.receive.listening import listen
 from dicom_node.receive.places import receipts_url
 from dicom_node.receive.scp import StorageSCP
@@ -42,11 +42,6 @@ log = logging.getLogger(__name__)
 
 PORT_FILE: Final = "node.port"
 """In `run/`: the port that the node is bound to, for a settings file that asks for port 0."""
-
-_SWEEP_EVERY_S: Final = 5.0
-_SAMPLE_EVERY_S: Final = 300.0
-_REST: Final = 4.0
-_LONGEST_REST_S: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,12 +173,12 @@ def run(settings: Settings) -> int:
         settings=settings,
         journal=journal,
         steps=[
-            _Unhurried(node.arrivals.step),
+            Unhurried(node.arrivals.step),
             node.worker.step,
             node.answerer.decide,
             node.answerer.answer,
-            _Sweep(node),
-            _Sampling(node),
+            Sweeping(node.spool),
+            Sampling(node.root.path, journal),
             listeners.tend,
         ],
         commands=commands(node),
@@ -285,60 +280,6 @@ def _purge(
             one.ae_title.strip() for one in settings.scanners if one.also_archived_by_scanner
         },
     )
-
-
-class _Unhurried:
-    """Takes a step that reads much, and rests long enough to need a fifth of a core at most.
-
-    A study is read as a whole at every look; while a thousand objects of it come in, the core is
-    better left to those who receive them.
-    """
-
-    def __init__(self, step: Callable[[], bool]) -> None:
-        self._step = step
-        self._rests_until = 0.0
-
-    def __call__(self) -> bool:
-        began = time.monotonic()
-        if began < self._rests_until:
-            return False
-        again = self._step()
-        ended = time.monotonic()
-        self._rests_until = ended + min(_REST * (ended - began), _LONGEST_REST_S)
-        return again
-
-
-class _Sweep:
-    """Removes what dropped transfers left, every few seconds."""
-
-    def __init__(self, node: Node) -> None:
-        self._node = node
-        self._swept_at = time.monotonic()
-
-    def __call__(self) -> bool:
-        if time.monotonic() - self._swept_at < _SWEEP_EVERY_S:
-            return False
-        self._swept_at = time.monotonic()
-        n_swept = self._node.spool.sweep_incoming()
-        if n_swept:
-            log.info("%d partial objects of dropped transfers were removed", n_swept)
-        return False
-
-
-class _Sampling:
-    """Notes how full the disk is, every few minutes."""
-
-    def __init__(self, node: Node) -> None:
-        self._node = node
-        self._sampled_at = float("-inf")
-
-    def __call__(self) -> bool:
-        if time.monotonic() - self._sampled_at < _SAMPLE_EVERY_S:
-            return False
-        usage = shutil.disk_usage(self._node.root.path)
-        self._node.journal.sample_disk(free_bytes=usage.free, total_bytes=usage.total)
-        self._sampled_at = time.monotonic()
-        return False
 
 
 def _scanners(settings: Settings) -> dict[str, Scanner]:

@@ -21,7 +21,7 @@ from tests.line.appliance_site import ApplianceSite
 from tui.app import CoverslipApp
 
 PICTURES = Path(__file__).parent
-WIDE, HIGH = (120, 28), (120, 40)
+WIDE, HIGH = (120, 34), (120, 40)
 LIMIT_S, LOOK_EVERY_S = 60.0, 0.2
 SETTLE_S = 5.0
 """The daemons are asked every two seconds while the system screen is open."""

@@ -8,8 +8,8 @@ knows is written as an ellipsis.
 import ast
 import itertools
 import re
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from docs.syntax import Function, argument_of, assignments, called, reaching
@@ -33,16 +33,16 @@ class ErrorClass:
     """Whether it says a next step of its own."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Module:
     """One file of source."""
 
     path: Path
     tree: ast.Module
-
-    def functions(self) -> Iterator[Function]:
-        """Give every function and method."""
-        return (node for node in ast.walk(self.tree) if isinstance(node, Function))
+    functions: dict[str, list[Function]] = field(default_factory=dict)
+    """Every function and method, by its name."""
+    calls: list[tuple[Function | None, ast.Call]] = field(default_factory=list)
+    """Every call, with the function that it stands in."""
 
 
 class Source:
@@ -62,6 +62,9 @@ class Source:
         for child in ast.iter_child_nodes(node):
             if isinstance(child, ast.Call):
                 self.calls.setdefault(called(child), []).append((module, inside, child))
+                module.calls.append((inside, child))
+            if isinstance(child, Function):
+                module.functions.setdefault(child.name, []).append(child)
             self._index(module, child, child if isinstance(child, Function) else inside)
 
     def said(self, maker: str, argument: str = "") -> list[str]:
@@ -157,7 +160,7 @@ class Source:
         found: list[str] = []
         for module, inside, call in self.calls.get(function.name, []):
             node = argument_of(call, place, name)
-            here = any(one is function for one in module.functions())
+            here = function in module.functions.get(function.name, [])
             if isinstance(call.func, ast.Attribute) and not here:
                 continue  # a method of something else may have the same name
             if node is not None and inside is not function:
@@ -175,11 +178,10 @@ class Source:
             texts = self._resolved(call.func.value, module, inside, depth)
             return [_without_fields(text) for text in texts]
         found: list[str] = []
-        for function in module.functions():
-            if function.name == name:
-                for node in ast.walk(function):
-                    if isinstance(node, ast.Return) and node.value is not None:
-                        found.extend(self._resolved(node.value, module, function, depth + 1))
+        for function in module.functions.get(name, []):
+            for node in ast.walk(function):
+                if isinstance(node, ast.Return) and node.value is not None:
+                    found.extend(self._resolved(node.value, module, function, depth + 1))
         return list(dict.fromkeys(found)) or [UNKNOWN]
 
     def _of_table(
@@ -196,16 +198,11 @@ class Source:
     def _of_field(self, name: str, module: Module, depth: int) -> list[str]:
         """Give the texts of a field, as far as values are made in the same file."""
         found: list[str] = []
-        for call in (node for node in ast.walk(module.tree) if isinstance(node, ast.Call)):
+        for inside, call in module.calls:
             node = argument_of(call, -1, name)
             if node is not None:
-                found.extend(self._resolved(node, module, self._inside(call), depth + 1))
+                found.extend(self._resolved(node, module, inside, depth + 1))
         return list(dict.fromkeys(found)) or [UNKNOWN]
-
-    def _inside(self, call: ast.Call) -> Function | None:
-        """Give the function that a call stands in."""
-        places = self.calls.get(called(call), [])
-        return next((inside for _, inside, one in places if one is call), None)
 
     def error_classes(self) -> dict[str, ErrorClass]:
         """Give every class of errors by its name, bases before what is derived of them."""

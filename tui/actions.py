@@ -266,6 +266,12 @@ MOVES: tuple[Move, ...] = (
         sentence="The slide picture as large as the terminal, to see where an artifact lies.",
     ),
     Move(
+        name="overlay",
+        key="v",
+        label="Overlay",
+        sentence="On a picture: the slide without what is drawn over it, and back.",
+    ),
+    Move(
         name="system",
         key="s",
         label="System",

@@ -36,6 +36,7 @@ from tui.screens.system import SystemScreen
 from tui.screens.worklist import WorklistScreen
 from tui.themes import next_theme, short_name
 from tui.view import ActionRehearsed, LabelAnswered
+from tui.widgets.picture_view import PictureView
 from tui.widgets.slide_list import SlideList
 
 STYLES: list[str | PurePath] = [
@@ -70,7 +71,9 @@ class CoverslipApp(FollowingApp):
     @property
     def slide(self) -> SlideStatus | None:
         """The slide that actions are about."""
-        screen = self.screen
+        return self._slide_of(self.screen)
+
+    def _slide_of(self, screen: Screen[Any]) -> SlideStatus | None:
         return self.view.slide(screen.slide_id) if isinstance(screen, LineScreen) else None
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
@@ -124,6 +127,11 @@ class CoverslipApp(FollowingApp):
         """Show the slide picture as large as the terminal."""
         if self.slide is not None:
             self._go(PictureScreen(self.view, self.slide.slide_id))
+
+    def action_overlay(self) -> None:
+        """Take the overlay off the picture, or put it back."""
+        for picture in self.screen.query(PictureView):
+            picture.toggle()
 
     def action_system(self) -> None:
         """Show the system."""
@@ -180,7 +188,7 @@ class CoverslipApp(FollowingApp):
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """Fill the command palette from the same tables as the keys."""
         own = self.preferences.keys
-        for title, sentence, action in palette.entries(self.view, self.slide, own):
+        for title, sentence, action in palette.entries(self.view, self._slide_of(screen), own):
             yield SystemCommand(title, sentence, partial(screen.run_action, f"app.{action}"))
 
     # Answers that open a screen.

@@ -54,7 +54,7 @@ def areas(findings: Findings | None, rules: VerdictRules, *, width: int) -> Cont
             verdict: shares[kind.key] for verdict, shares in limits.items() if kind.key in shares
         }
         parts.append(_area(kind, area, own, scale=scale, room=room))
-    parts.append(toned("┊ look at it from here on   │ scan it again", "quiet"))
+    parts.append(toned("┊ look at it   │ scan again", "quiet"))
     return lines(parts)
 
 

@@ -24,7 +24,7 @@ from tui.asking import Asking
 from tui.feed import NO_ANSWER, TRY_AGAIN_S, JournalChanged, JournalFeed, JournalLost
 from tui.graphics import Terminal
 from tui.health import daemons_of
-from tui.names import Names
+from tui.names import Names, has_identity
 from tui.performing import refusal
 from tui.preferences import Preferences
 from tui.screens.base import LineScreen
@@ -265,7 +265,9 @@ class FollowingApp(App[None]):
 
     @on(NamesWanted)
     def _names_wanted(self, message: NamesWanted) -> None:
-        wanted = self._names.to_ask(message.slide_ids, now=self._clock())
+        view = self.view
+        sealed = [one for one in message.slide_ids if has_identity(view.slide(one))]
+        wanted = self._names.to_ask(sealed, now=view.now)
         if wanted and self._watch:
             self.asking.names(wanted)
 

@@ -20,6 +20,10 @@ LIST_KEYS = (
     ("↑ ↓", "Move", "To the next or the previous slide; home and end go to the edges."),
     ("enter", "Open", "Show all there is about the slide."),
     ("[ ]", "Other scans", "On a slide: to the earlier or the later scan of its container."),
+    ("end", "Go on", "In log and audit: to the newest line, and follow; up stops at a line."),
+    ("v", "Level", "In the log: all levels, warnings and errors, errors only."),
+    ("o", "Operators", "In the audit trail: only what people did, and everything again."),
+    ("n", "Next mistake", "In the settings: to the next line that has a mistake."),
     ("escape", "Back", "To the screen before; clears a filter."),
     ("ctrl+p", "Commands", "Everything on this page, by name."),
 )

@@ -5,7 +5,7 @@ from textual.binding import Binding, BindingType
 from tui.actions import ACTIONS, MOVES, SHOWN_KEYS
 
 NOT_IN_FOOTER = frozenset(
-    {"label", "picture", "audit", "settings", "copy", "copy_error", "theme", "quit"}
+    {"label", "picture", "overlay", "audit", "settings", "copy", "copy_error", "theme", "quit"}
 )
 """Moves that a narrow footer has no room for; help and palette name them."""
 AT_ONCE = frozenset({"find"})

@@ -9,6 +9,7 @@ from typing import Any
 
 from appliance import control
 from appliance.errors import ApplianceError, PeerUnavailable
+from appliance.line import SlideStatus, Stage
 from appliance.storage import Root
 from tui.words import short_id
 
@@ -66,6 +67,14 @@ class Names:
     def learned_since(self, number: int) -> list[str]:
         """Give the slides whose names were learned after so many."""
         return self._learned[number:]
+
+
+def has_identity(slide: SlideStatus | None) -> bool:
+    """Whether a name can be asked for: the identity of a slide is sealed when it leaves assemble.
+
+    One that is not known here may be an earlier scan, and is asked for.
+    """
+    return slide is None or slide.stage is not Stage.ASSEMBLE or slide.revision > 1
 
 
 def ask(root: Root, slide_ids: tuple[str, ...]) -> dict[str, str] | None:

@@ -52,11 +52,12 @@ def marked(mark: Mark, ago_s: float) -> Content:
 
 
 def where(slide: SlideStatus, now: float) -> Content:
-    """Say where a slide is."""
+    """Say where a slide is, and how long its stage still takes where that can be told."""
     word = words.STATES[slide.state]
-    return Content.assemble(
-        stage_line(slide, "──"), "  ", toned(words.where(slide, now), word.tone, bold=True)
-    )
+    left_s = words.seconds_left(slide, now)
+    left = "" if left_s is None else f", about {words.left(left_s)}"
+    said = toned(f"{words.where(slide, now)}{left}", word.tone, bold=True)
+    return Content.assemble(stage_line(slide, "──"), "  ", said)
 
 
 def trouble(slide: SlideStatus) -> Content | None:

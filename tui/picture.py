@@ -69,9 +69,18 @@ def _slide_area(file: Image.Image) -> tuple[int, int, int, int]:
     return (left, top, left + width, top + height) if is_inside else whole
 
 
-def around_tissue(picture: Image.Image) -> Image.Image:
-    """Cut empty glass away on all sides, so that tissue is as large as it can be."""
-    saturation = picture.convert("HSV").getchannel("S").filter(ImageFilter.MedianFilter(5))
+def around_tissue(picture: Image.Image, *, like: Image.Image | None = None) -> Image.Image:
+    """Cut empty glass away on all sides, so that tissue is as large as it can be.
+
+    Parameters
+    ----------
+    picture
+        Of a slide.
+    like
+        Another picture of the same slide and size, whose tissue counts; None for this one's.
+    """
+    whole = like or picture
+    saturation = whole.convert("HSV").getchannel("S").filter(ImageFilter.MedianFilter(5))
     box = saturation.point([255 * (level > STAINED_LEVEL) for level in range(256)]).getbbox()
     if box is None:
         return picture

@@ -13,6 +13,7 @@ from appliance.stores.board import Board
 from tui.picture import PictureUnreadable, around_tissue, load
 
 SLIDE_PICTURE_PNG = "slide_picture.png"
+SLIDE_PLAIN_JPG = "slide_plain.jpg"
 MOST_EVENTS = 200
 
 
@@ -35,7 +36,9 @@ class Story:
     """When each stage that publishes was committed, in the order of the line."""
     findings: Findings | None = None
     picture: Image.Image | None = None
-    """RGB, small enough for a terminal."""
+    """RGB, small enough for a terminal, with the artifacts drawn over the slide."""
+    bare: Image.Image | None = None
+    """The same picture without what is drawn over it."""
     scans: tuple[SlideStatus, ...] = ()
     """Every scan of the same container, this one too, the oldest first."""
 
@@ -85,12 +88,14 @@ def read_story(board: Board, root: Root, slide_id: str) -> Story | None:
     if status is None:
         return None
     times = board.stage_times(slide_id, status.revision)
+    picture, bare = _pictures(_folder(board, root, slide_id, Stage.REPORT))
     return Story(
         status=status,
         events=board.events(slide_id=slide_id, newest=MOST_EVENTS),
         stage_times=tuple((stage, times[stage]) for stage in Stage if stage in times),
         findings=_findings(_folder(board, root, slide_id, Stage.INFER)),
-        picture=_picture(_folder(board, root, slide_id, Stage.REPORT)),
+        picture=picture,
+        bare=bare,
         scans=board.scans(slide_id),
     )
 
@@ -109,10 +114,21 @@ def _findings(folder: Path | None) -> Findings | None:
         return None
 
 
-def _picture(folder: Path | None) -> Image.Image | None:
+def _pictures(folder: Path | None) -> tuple[Image.Image | None, Image.Image | None]:
+    """Give the picture with and without overlay, cut alike; None for what is not there."""
+    shown = _picture(folder, SLIDE_PICTURE_PNG)
+    bare = _picture(folder, SLIDE_PLAIN_JPG)
+    if shown is None:
+        return None, None
+    if bare is not None and bare.size == shown.size:
+        return around_tissue(shown), around_tissue(bare, like=shown)
+    return around_tissue(shown), None
+
+
+def _picture(folder: Path | None, name: str) -> Image.Image | None:
     if folder is None:
         return None
     try:
-        return around_tissue(load(folder / SLIDE_PICTURE_PNG))
+        return load(folder / name)
     except PictureUnreadable:
         return None

@@ -24,7 +24,7 @@ def timeline(story: Story, *, now: float, width: int) -> Content:
     left_s = words.seconds_left(status, now)
     if left_s is not None:
         stage, share = words.STAGES[status.stage], words.share(status.progress)
-        parts.append(toned(f"{stage} {share}, about {words.duration(left_s)} left.", "busy"))
+        parts.append(toned(f"{stage} {share}, about {words.left(left_s)}.", "busy"))
     if status.verdict_at is not None:
         took = words.duration(status.verdict_at - status.last_byte_at)
         parts.append(toned(f"Verdict {took} after the last byte.", "quiet"))

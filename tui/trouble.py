@@ -31,8 +31,8 @@ def trouble(slide: SlideStatus, width: int) -> Content | None:
 
 def _explained(why: Explanation, width: int) -> list[Content]:
     return [
+        labelled("→ next step", why.next_step, width),
         labelled("  kind", f"{why.title} ({why.code})", width),
         labelled("  cause", why.cause, width),
         labelled("  by itself", why.fate, width),
-        labelled("→ you", why.next_step, width),
     ]

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ValidationError
 
 from appliance.settings.places import Place, line_of, lines_of
 from appliance.settings.sections import MisplacedValue
-from appliance.settings.sentences import did_you_mean, expectation
+from appliance.settings.sentences import EMPTY_LIST, did_you_mean, expectation
 
 _AT_LINE: Final = re.compile(r"^(.*) \(at (?:line (\d+), column \d+|end of document)\)$")
 _NEEDS_NO_WORD: Final = "default_factory_not_called"
@@ -104,7 +104,7 @@ def _follows_from_another(mistake: Mistake, found: list[Mistake]) -> bool:
             and other.place[:-1] == table
         )
         or (
-            "the list needs" in mistake.sentence
+            mistake.sentence.endswith(EMPTY_LIST)
             and len(other.place) > len(mistake.place)
             and other.place[: len(mistake.place)] == mistake.place
         )

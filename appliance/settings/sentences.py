@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
+TOO_SHORT_LIST: Final = "too_short"
+EMPTY_LIST: Final = "the list may not be empty"
 _PLAIN: Final[Mapping[str, str]] = MappingProxyType(
     {
         "bool_parsing": "true or false is expected",
@@ -28,7 +30,7 @@ _PLAIN: Final[Mapping[str, str]] = MappingProxyType(
         "string_too_long": "it may have at most {max_length} characters",
         "string_too_short": "it needs at least {min_length} characters",
         "string_type": "words in quotation marks are expected",
-        "too_short": "the list needs at least {min_length}",
+        TOO_SHORT_LIST: "the list needs at least {min_length}",
         "tuple_type": "a list in [ ] is expected",
         "url_parsing": "a whole URL is expected, such as https://host.example/path",
         "url_scheme": "the URL has to begin with {expected_schemes}",
@@ -64,6 +66,8 @@ def expectation(mistake: Mapping[str, Any]) -> str:
         return _one_of(context["expected"], mistake["input"])
     if kind == "string_pattern_mismatch" and context["pattern"] in _PATTERNS:
         return _PATTERNS[context["pattern"]]
+    if context.get("min_length") == 1:
+        return EMPTY_LIST if kind == TOO_SHORT_LIST else "it may not be empty"
     if kind in _PLAIN:
         return _PLAIN[kind].format_map(context)
     return str(mistake["msg"].removeprefix("Value error, "))

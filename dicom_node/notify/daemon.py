@@ -75,5 +75,5 @@ def send_test(settings: Settings, say: Callable[[str], None]) -> bool:
             say(f"{receiver.name}: {receiver.send(message)}")
         except ApplianceError as error:
             worked = False
-            say(f"{receiver.name}: {error} {error.next_step}")
+            say(f"{receiver.name}: {error}")
     return worked

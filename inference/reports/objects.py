@@ -21,7 +21,7 @@ from inference.reports.models_used import segmenting
 from inference.reports.naming import Naming
 from inference.reports.one_pager import TITLE, one_pager
 from inference.reports.outside_sr import outside_sr
-from inference.reports.picture import framed, overlaid, view
+from inference.reports.picture import as_jpeg, framed, overlaid, view
 from inference.reports.seg import Segmented, segmentation
 from inference.reports.source_header import completed
 from inference.reports.sr import report
@@ -30,6 +30,8 @@ from inference.reports.sr_groups import Groups
 SR_DCM, SEG_DCM, ANN_DCM = "sr.dcm", "seg.dcm", "ann.dcm"
 HEAT_MAP_DCM, ONE_PAGER_DCM = "heat_map.dcm", "one_pager.dcm"
 OUTSIDE_SR_DCM, PICTURE_PNG = "outside_sr.dcm", "slide_picture.png"
+PLAIN_JPG = "slide_plain.jpg"
+"""The slide of the picture without what is drawn over it, for a look below."""
 
 
 def written(
@@ -86,8 +88,9 @@ def written(
     files[SR_DCM] = report(groups, evidence=evidence, predecessors=predecessors)
     files[OUTSIDE_SR_DCM] = outside_sr(findings, outside_naming(findings))
     progress(0.6, "drawing the slide")
-    tissue = overlaid(view(reader), class_map)
-    files[PICTURE_PNG] = framed(tissue, findings)
+    plain = view(reader)
+    tissue = overlaid(plain, class_map)
+    files[PICTURE_PNG], files[PLAIN_JPG] = framed(tissue, findings), as_jpeg(plain)
     if settings.one_pager:
         pdf = one_pager(findings, rules, tissue, focus)
         title = f"{TITLE}: {findings.verdict.value}"

@@ -21,6 +21,7 @@ from appliance.slides.sources import Pixels
 LONGEST_PX = 1200
 SHORTEST_PX = 480
 _FILL = 0.45
+_JPEG_QUALITY = 85
 _OUTLINE_PX = 2
 _INK = (30, 30, 30)
 _PAPER = (255, 255, 255)
@@ -68,6 +69,13 @@ def overlaid(picture: Pixels, class_map: ClassMap) -> Pixels:
             drawn[mask > 0] = (inside * (1 - _FILL) + colour * _FILL).astype(np.uint8)
             _outline(drawn, mask, kind.look.rgb, thickness=_OUTLINE_PX)
     return drawn
+
+
+def as_jpeg(picture: Pixels) -> bytes:
+    """Write a picture as a small file."""
+    buffer = BytesIO()
+    Image.fromarray(picture).save(buffer, "JPEG", quality=_JPEG_QUALITY)
+    return buffer.getvalue()
 
 
 def _outline(picture: Pixels, mask: ClassMap, rgb: tuple[int, int, int], *, thickness: int) -> None:

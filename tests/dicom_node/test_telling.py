@@ -13,7 +13,7 @@ from appliance.stores.database import open_engine
 from appliance.stores.deposits import DepositState
 from appliance.stores.intake import Intake
 from dicom_node.deliver import archive
-from dicom_node.node import _Sampling
+from dicom_node.receive.chores import Sampling
 from dicom_node.receive.places import receipts_url
 from dicom_node.receive.telling import node_facts
 from dicom_node.status import PeerFailed
@@ -156,11 +156,16 @@ def test_nothing_that_is_told_names_a_patient_or_an_object(
 
 
 def test_the_node_samples_the_disk_at_once_and_then_every_few_minutes(hospital: Hospital) -> None:
-    sampling = _Sampling(hospital.node)
+    sampling = Sampling(hospital.node.root.path, hospital.journal)
     assert not sampling()
     assert not sampling()
     (one,) = hospital.journal.board.disk_samples(since=0.0)
     assert 0 < one.free_bytes < one.total_bytes
+
+
+def test_a_disk_that_cannot_be_measured_stops_nobody(hospital: Hospital) -> None:
+    assert not Sampling(hospital.folder / "gone", hospital.journal)()
+    assert hospital.journal.board.disk_samples(since=0.0) == ()
 
 
 def _identity(image: Image) -> list[str]:

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from appliance.slides.classes import SlideClass
-from appliance.slides.findings import Findings
+from appliance.slides.findings import SLIDE_AREA, Findings
 from inference.reports import codes
 from inference.reports.naming import Naming, uid_of
 from inference.reports.outside_sr import outside_sr
@@ -59,7 +59,8 @@ def test_a_second_run_gives_the_same_bytes(
     analysed: Analysed, predictor: Predictor, tmp_path: Path
 ) -> None:
     again = analyse(analysed.slide, predictor, tmp_path)
-    for name in (*PRODUCTS, "findings.json", "class_map.png", "slide_picture.png"):
+    pictures = ("class_map.png", "slide_picture.png", "slide_plain.jpg")
+    for name in (*PRODUCTS, "findings.json", *pictures):
         assert (again.folder / name).read_bytes() == (analysed.folder / name).read_bytes(), name
 
 
@@ -223,6 +224,9 @@ def test_uids_follow_from_what_was_judged_and_how() -> None:
 def test_the_picture_shows_the_slide_and_its_artifacts(analysed: Analysed) -> None:
     with Image.open(analysed.folder / "slide_picture.png") as picture:
         pixels = np.asarray(picture.convert("RGB")).astype(int)
+        area = [int(number) for number in picture.info[SLIDE_AREA].split()]
+    with Image.open(analysed.folder / "slide_plain.jpg") as plain:
+        assert list(plain.size) == area[2:]
     assert max(pixels.shape) <= 1400
     pink = (pixels[..., 0] - pixels[..., 1] > 30).mean()
     assert pink > 0.1

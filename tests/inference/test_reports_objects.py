@@ -208,7 +208,7 @@ def test_objects_of_other_content_have_other_uids(full: Full, analysed: Analysed
 
 
 def test_only_what_the_settings_ask_for_is_written(full: Full, analysed: Analysed) -> None:
-    least = {"sr.dcm", "seg.dcm", "outside_sr.dcm", "slide_picture.png"}
+    least = {"sr.dcm", "seg.dcm", "outside_sr.dcm", "slide_picture.png", "slide_plain.jpg"}
     assert made(full, analysed, Report()).keys() == least
     present = {path.name for path in full.folder.iterdir()}
     assert present >= least | {"ann.dcm", "heat_map.dcm", "one_pager.dcm"}

@@ -71,6 +71,7 @@ def test_a_slide_walks_from_infer_to_release(
         "seg.dcm",
         "outside_sr.dcm",
         "slide_picture.png",
+        "slide_plain.jpg",
         "summary.json",
     }
     summary = json.loads((report_folder / "summary.json").read_text())

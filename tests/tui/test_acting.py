@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from textual import events
 from textual.pilot import Pilot
-from textual.widgets import Footer
+from textual.widgets import Footer, Input
 
 from appliance.control import Command, Operator
 from appliance.errors import ConflictingInstance
@@ -331,3 +332,66 @@ def test_a_theme_is_kept_in_the_own_file_and_grey_is_for_no_colour(
     assert own_file.read_text() == 'theme = "contrast"\n'
     monkeypatch.setenv("NO_COLOR", "1")
     assert CoverslipApp(settings, liked=Preferences(theme="light")).theme == "coverslip-grey"
+
+
+def burst(app: CoverslipApp, *keys: str) -> None:
+    """Let keys come in one go, as over a slow line."""
+    for key in keys:
+        app.post_message(events.Key(key, key if len(key) == 1 else None))
+
+
+def test_what_is_typed_behind_a_question_acts_on_nothing(
+    app: CoverslipApp, journal: Journal, serve: Serve
+):
+    serve("node", pause_actions(journal, "node"))
+    journal.add_slide("waitingslide", scanner="scanner-a", last_byte_at=time.time())
+    journal.complete("waitingslide", actor="node", reason="all is there")
+
+    async def script(pilot: Pilot[None]) -> None:
+        await sees(pilot, "waitings")
+        burst(pilot.app, "x", *"hmdtq broken")
+        await until(pilot, lambda: bool(pilot.app.screen.query(Input)), "it asks")
+        await pilot.press(*" glass", "enter")
+        await until(pilot, lambda: state(journal, "waitingslide") is State.ASIDE, "set aside")
+
+    drive(app, script)
+    assert app.theme == "coverslip-dark"
+    assert journal.board.pauses() == ()
+    told = journal.board.events(slide_id="waitingslide")
+    assert [one.kind for one in told][-1:] == ["set_aside"]
+    assert "glass" in told[-1].text
+
+
+def test_a_key_that_follows_the_cursor_at_once_acts_where_the_cursor_went(
+    app: CoverslipApp, journal: Journal, serve: Serve
+):
+    serve("node")
+    for name in ("firstslide", "secondslide"):
+        journal.add_slide(name, scanner="scanner-a", last_byte_at=time.time())
+        journal.complete(name, actor="node", reason="all is there")
+
+    async def script(pilot: Pilot[None]) -> None:
+        await sees(pilot, "firstsli")
+        await sees(pilot, "secondsl")
+        upper = pilot.app.slide.slide_id
+        lower = {"firstslide": "secondslide", "secondslide": "firstslide"}[upper]
+        burst(pilot.app, "down", "h")
+        await until(pilot, lambda: state(journal, lower) is State.HELD, "the lower one")
+        assert state(journal, upper) is State.WAITING
+
+    drive(app, script)
+
+
+def test_the_palette_acts_too(app: CoverslipApp, journal: Journal, serve: Serve):
+    serve("node")
+    journal.add_slide("waitingslide", scanner="scanner-a", last_byte_at=time.time())
+    journal.complete("waitingslide", actor="node", reason="all is there")
+
+    async def script(pilot: Pilot[None]) -> None:
+        await sees(pilot, "waitings")
+        await pilot.press("ctrl+p", *"hold:")
+        await sees(pilot, "Hold: waitings")
+        await pilot.press("enter")
+        await until(pilot, lambda: state(journal, "waitingslide") is State.HELD, "held")
+
+    drive(app, script)

@@ -14,7 +14,7 @@ from textual.widgets import Input, Static
 
 from appliance.control import Command, Operator
 from appliance.errors import ForbiddenAction, IdentityDoubt
-from appliance.line import Role, Stage, State
+from appliance.line import Outcome, Role, Stage, State
 from appliance.settings import Settings
 from appliance.stores.journal import Journal
 from tui.actions import ACTIONS, MOVES
@@ -181,7 +181,7 @@ def test_a_daemon_that_is_not_there_is_a_sentence_and_not_a_crash(
 
 
 def test_container_identifiers_are_shown_by_right_and_asked_once(
-    app: CoverslipApp, waiting: str, serve: Callable[..., None]
+    app: CoverslipApp, journal: Journal, waiting: str, serve: Callable[..., None]
 ):
     asked: list[object] = []
 
@@ -192,6 +192,13 @@ def test_container_identifiers_are_shown_by_right_and_asked_once(
     serve("release", {"identify": Command(role=Role.TECHNICIAN, run=identify)})
 
     async def script(pilot: Pilot[None]) -> None:
+        await sees(pilot, "waits: assemble")
+        pilot.app.post_message(NamesWanted((waiting,)))
+        await pilot.pause()
+        assert asked == [], "its identity is sealed when it leaves assemble"
+        claim = journal.claim(Stage.ASSEMBLE)
+        assert claim is not None
+        journal.advance(claim, Outcome())
         await sees(pilot, "S26-00042-A1")
         pilot.app.post_message(NamesWanted((waiting,)))
         await pilot.pause()

@@ -115,6 +115,11 @@ def drive(
     asyncio.run(run())
 
 
+def write(path: Path, words: str) -> None:
+    with path.open("a") as file:
+        file.write(line(4, "WARNING", words) + "\n")
+
+
 @pytest.fixture
 def folder(settings: Settings) -> Path:
     folder = settings.storage.root / "log"
@@ -133,8 +138,7 @@ def test_the_log_follows_filters_and_shows_a_whole_line(
         await pilot.press("l")
         await sees(pilot, "10:00:01 I infer")
         await sees(pilot, "S26-01877-A1")
-        with path.open("a") as file:
-            file.write(line(4, "WARNING", "comes later") + "\n")
+        write(path, "comes later")
         await sees(pilot, "comes later")
         await pilot.press("v")
         await sees(pilot, "started", is_there=False)
@@ -144,8 +148,13 @@ def test_the_log_follows_filters_and_shows_a_whole_line(
         await pilot.press("up")
         await sees(pilot, "deliver@pacs · error · slide S26-01877-A2")
         await sees(pilot, "end goes on")
+        await pilot.press("y")
+        assert "deliver@pacs · error" in pilot.app.clipboard
         await pilot.press("enter")
         await sees(pilot, "Coverslip  slide")
+        write(path, "comes behind")
+        await pilot.press("escape", "slash", "escape", "v", "v", "end")
+        await sees(pilot, "comes behind")
 
     drive(literal_app, script)
 

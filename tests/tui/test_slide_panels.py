@@ -169,6 +169,7 @@ def test_the_time_that_is_left_comes_from_what_is_done():
     assert words.seconds_left(running, NOW) == pytest.approx(10)
     drawn = timeline.timeline(Story(status=running), now=NOW, width=WIDTH).plain
     assert "infer 50 %, about 10 s left." in drawn
+    assert panels.where(running, NOW).plain.endswith(", about 10 s left")
     assert words.seconds_left(running, NOW + 99) == 0
     for other in (
         replace(running, progress=0.01),
@@ -189,7 +190,7 @@ def test_trouble_says_kind_cause_and_next_step():
     found = trouble.trouble(aside, WIDTH)
     assert found is not None
     said = found.plain
-    for part in ("✕ The label can", "(identity-doubt)", "cause", "by itself", "→ you"):
+    for part in ("✕ The label can", "(identity-doubt)", "cause", "by itself", "→ next step"):
         assert part in said
     assert max(map(len, said.splitlines())) <= WIDTH
     assert trouble.trouble(slide("s", Stage.INFER, State.RUNNING), WIDTH) is None

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from textual.pilot import Pilot
 
 from anonymizer.deidentify.report import REPORT_NAME, DeidReport, write_report
@@ -28,6 +29,16 @@ from tui.screens.picture import PictureScreen
 from tui.screens.worklist import WorklistScreen
 from tui.story import Story
 from tui.widgets.picture_view import PictureView
+
+BARE = (200, 100, 150)
+
+
+def colours(app: CoverslipApp) -> set[tuple[int, ...]]:
+    """The colours of the picture's cells."""
+    strips = app.screen.query_one(PictureView)
+    lines = [strips.render_line(y) for y in range(strips.size.height)]
+    styles = [segment.style for line in lines for segment in line if segment.text == "▀"]
+    return {tuple(style.color.triplet) for style in styles if style and style.color}
 
 
 @pytest.fixture
@@ -52,6 +63,7 @@ def walk(
             (folder / "findings.json").write_text(story.findings.to_json())
         if stage is Stage.REPORT:
             story.picture.save(folder / "slide_picture.png")
+            Image.new("RGB", story.picture.size, BARE).save(folder / "slide_plain.jpg")
         verdict = Verdict.RESCAN if stage is Stage.INFER else None
         journal.advance(claim, Outcome(verdict=verdict, reason="31 % is out of focus."))
 
@@ -109,6 +121,19 @@ def described(folder: Path, *slide_ids: str) -> Description:
     )
 
 
+async def look_below_the_overlay(pilot: Pilot[None]) -> None:
+    await pilot.press("p")
+    await until(pilot, lambda: isinstance(pilot.app.screen, PictureScreen), "picture")
+    await sees(pilot, "out of focus 31 %")
+    assert "▀" in seen(pilot.app)
+    assert "not to diagnose" in seen(pilot.app)
+    assert BARE not in colours(pilot.app)
+    await pilot.press("v")
+    await until(pilot, lambda: BARE in colours(pilot.app), "the slide without overlay")
+    await pilot.press("v")
+    await until(pilot, lambda: BARE not in colours(pilot.app), "the overlay again")
+
+
 def test_everything_about_a_slide_is_on_its_screen_and_its_earlier_scan_is_a_key_away(
     app: CoverslipApp,
     journal: Journal,
@@ -137,11 +162,7 @@ def test_everything_about_a_slide_is_on_its_screen_and_its_earlier_scan_is_a_key
         await until(pilot, lambda: pilot.app.screen.slide_id == "earlierscan", "earlier scan")
         await sees(pilot, "id earliers")
         await sees(pilot, "174 values")
-        await pilot.press("p")
-        await until(pilot, lambda: isinstance(pilot.app.screen, PictureScreen), "picture")
-        await sees(pilot, "out of focus 31 %")
-        assert "▀" in seen(pilot.app)
-        assert "not to diagnose" in seen(pilot.app)
+        await look_below_the_overlay(pilot)
         await pilot.press("escape", "right_square_bracket", "escape")
         await until(pilot, lambda: isinstance(pilot.app.screen, WorklistScreen), "worklist")
 

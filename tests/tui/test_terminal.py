@@ -25,6 +25,8 @@ from tests.line.conftest import blind
 
 COLUMNS, LINES = 140, 45
 LIMIT_S = 15.0
+OF_THE_LIST = "⏎ Open"
+"""In the footer while the list of slides has the keys."""
 ALL = EMPTY, DAMAGED, GOOD = tuple(SlideIdentity.invented(seed) for seed in (71, 72, 73))
 
 
@@ -98,8 +100,10 @@ class Shift:
         """
         self.terminal.keys("/")
         self.terminal.types(identity.container_identifier)
-        self.terminal.hides(*(one.container_identifier for one in set(ALL) - {identity}))
+        others = set(ALL) - {identity}
+        self.terminal.hides(*(one.container_identifier for one in others), OF_THE_LIST)
         self.terminal.keys("Enter")
+        self.terminal.shows(OF_THE_LIST)
         yield self.terminal
         self.terminal.keys("Escape")
         self.terminal.shows(*(one.container_identifier for one in ALL))

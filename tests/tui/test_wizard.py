@@ -16,7 +16,7 @@ from appliance.settings import load
 from appliance.temporary import free_ports
 from tui.wizard import document, proof
 from tui.wizard import questions as ask
-from tui.wizard.answering import mistakes_in, plain
+from tui.wizard.answering import mistakes_in, plain, wrong_at
 from tui.wizard.app import SetupApp
 from tui.wizard.document import PinnedModel
 
@@ -62,7 +62,8 @@ def test_without_a_pacs_and_without_a_scanner_there_is_none(tmp_path: Path) -> N
         ("node.ae_title", "a title that is too long", "It may have at most 16 characters."),
         ("scanners.0.name", "Scanner A", "Small letters, digits and dashes are expected"),
         ("scanners.0.addresses", "10.0.0.300", "An address or a range is expected"),
-        ("scanners.0.addresses", "", "The list needs at least 1."),
+        ("scanners.0.addresses", "", "The list may not be empty."),
+        ("node.ae_title", "", "It may not be empty."),
         ("storage.soft", "nan", "A number is expected."),
         ("pacs.host", "10.0.1.9", "The route is in clear text: it needs tls, or a waiver"),
         ("pacs.host", "pacs.hospital.example", "An address or a range is expected"),
@@ -273,3 +274,18 @@ def test_keys_that_are_there_stay_and_a_place_that_cannot_be_written_is_said(
     (tmp_path / "a-file").write_text("")
     assert not proof.is_writable(tmp_path / "a-file" / "coverslip.toml")
     assert not proof.write_settings(tmp_path / "a-file" / "x.toml", "", now=NOW).worked
+
+
+def test_a_field_without_an_answer_says_what_belongs_there(tmp_path: Path) -> None:
+    app = SetupApp(tmp_path / "coverslip.toml", MODELS)
+    scanners = next(step for step in app.steps if step.id == "scanners")
+    wrong = wrong_at(scanners, app.answers, MODELS, now=NOW)
+    assert wrong["scanners.0.addresses"].startswith("Say at least one address")
+
+
+def test_a_port_that_something_listens_on_is_told() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = str(listening.getsockname()[1])
+        assert not proof.is_free("127.0.0.1", port)
+    assert proof.is_free("127.0.0.1", "elf")
+    assert proof.is_free("not an address", "11112")

@@ -93,5 +93,5 @@ def test_themes_follow_each_other_in_a_circle():
         seen.append(name)
         name = next_theme(name).name
     assert name == THEMES[0].name
-    assert len(set(seen)) == len(THEMES) == 3
+    assert len(set(seen)) == len(THEMES) == 4
     assert next_theme("nord") is THEMES[0]

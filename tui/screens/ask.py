@@ -2,7 +2,7 @@
 
 from typing import ClassVar
 
-from textual import on
+from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
@@ -10,6 +10,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Button, Input, OptionList, Static
 
 from tui.action import Choice
+from tui.widgets.field import Field
 
 
 class ConfirmScreen(ModalScreen[bool]):
@@ -60,10 +61,14 @@ class ReasonScreen(ModalScreen[str | None]):
         example = "maintenance until six …" if self._may_be_empty else "broken glass, wrong stain …"
         with Vertical(classes="question"):
             yield Static(self._question, markup=False)
-            field = Input(placeholder=example, max_length=200)
-            field.cursor_blink = False  # nothing moves over a slow line
-            yield field
+            yield Field(placeholder=example, max_length=200)
             yield Static(f"{hint}, escape leaves it", classes="quiet")
+
+    def on_key(self, event: events.Key) -> None:
+        """Keep what comes before the field has the focus: over a slow line keys come in one go."""
+        fields = self.query(Input)
+        if fields and event.is_printable and event.character:
+            fields.first().insert_text_at_cursor(event.character)
 
     @on(Input.Submitted)
     def _submitted(self, message: Input.Submitted) -> None:

@@ -4,10 +4,11 @@ import threading
 from abc import abstractmethod
 from collections import deque
 from collections.abc import Iterable
-from typing import Generic, TypeVar
+from typing import ClassVar, Generic, TypeVar
 
 from textual import on
 from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.message import Message
 from textual.widgets import Input
@@ -18,11 +19,14 @@ from tui.rows import toned
 from tui.screens.base import LineScreen
 from tui.view import View
 from tui.widgets.card import Card, Words
+from tui.widgets.field import Field
 from tui.widgets.line_list import LineList
 from tui.widgets.slide_list import SlideList
 
 MOST_KEPT = 5000
 START_AGAIN_S = 2.0
+WIDEST = 10_000
+NOTHING_READ = "Go up to a line first."
 
 Item = TypeVar("Item")
 
@@ -41,12 +45,18 @@ class LiveScreen(LineScreen, Generic[Item]):
     HAS_FILTER = True
     ACTS_ON = ()
     PLACEHOLDER = ""
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("y", "copy_line", "Copy line", id="copy", show=False),
+    ]
     READ_EVERY_S = 1.0
 
     def __init__(self, view: View, *, sought: str = "") -> None:
         super().__init__(view)
         self.sought = sought
         self._items: deque[Item] = deque(maxlen=MOST_KEPT)
+        self._behind: deque[Item] = deque(maxlen=MOST_KEPT)
+        """What came while another screen was in front; drawing it would draw that one again."""
+        self._n_names = 0
         self._stop = threading.Event()
 
     # What each of them is.
@@ -84,7 +94,7 @@ class LiveScreen(LineScreen, Generic[Item]):
 
     def body(self) -> ComposeResult:
         """Put the filter above the lines, and the one that is read below."""
-        yield Input(self.sought, placeholder=self.PLACEHOLDER, id="filter")
+        yield Field(self.sought, placeholder=self.PLACEHOLDER, id="filter")
         yield LineList[Item](self.draw, most=MOST_KEPT, id="lines")
         yield Card(id="detail")
         yield Words(id="shown")
@@ -108,6 +118,15 @@ class LiveScreen(LineScreen, Generic[Item]):
         """Go to the filter."""
         self.set_focus(self.query_one("#filter"))
 
+    def action_copy_line(self) -> None:
+        """Copy the line that is read; works over SSH where the terminal allows it (OSC 52)."""
+        read = self.lines.at_cursor
+        if read is None:
+            self.notify(NOTHING_READ)
+            return
+        self.app.copy_to_clipboard(self.draw_whole(read, WIDEST).plain)
+        self.notify("The line is on the clipboard.", title="Copied")
+
     def action_back(self) -> None:
         """Leave the filter, empty it, then the screen."""
         field = self.query_one("#filter", Input)
@@ -119,6 +138,7 @@ class LiveScreen(LineScreen, Generic[Item]):
 
     def choose(self) -> None:
         """Show what the filter lets through now."""
+        self._behind.clear()
         self.lines.fill(self.wanted(self._items))
 
     def _start(self) -> None:
@@ -144,8 +164,23 @@ class LiveScreen(LineScreen, Generic[Item]):
     def _more(self, message: ItemsRead) -> None:
         items: list[Item] = message.items  # type: ignore[assignment]
         self._items.extend(items)
+        self._behind.extend(items)
+        if self.is_active:
+            self._take()
+
+    def _take(self) -> None:
+        items = list(self._behind)
+        self._behind.clear()
         self.lines.add(self.wanted(items))
         self._say()
+
+    def render_view(self, view: View) -> None:
+        """Draw names that were learned, and what came behind another screen."""
+        if self._behind:
+            self._take()
+        if view.names.n_learned != self._n_names:
+            self._n_names = view.names.n_learned
+            self.lines.refresh()
 
     @on(LineList.Moved)
     def _say(self) -> None:
@@ -154,7 +189,8 @@ class LiveScreen(LineScreen, Generic[Item]):
         detail = self.query_one("#detail", Card)
         detail.display = read is not None
         if read is not None:
-            detail.border_title = unseen(lines.n_unseen)
+            if detail.border_title != (title := unseen(lines.n_unseen)):
+                detail.border_title = title
             detail.show(lambda width: self.draw_whole(read, width))
         how = "following" if lines.following else "stopped"
         n_kept = len(self._items)

@@ -52,6 +52,6 @@ class PictureScreen(LineScreen):
         if picture.border_title != name:
             picture.border_title = name
         story = self._story
-        picture.show(story.picture if story else None)
+        picture.show(story.picture if story else None, story.bare if story else None)
         found = story.findings if story else None
         self.query_one("#colours", Words).say(findings_panels.legend(found))

@@ -55,6 +55,7 @@ class SettingsScreen(LineScreen):
         super().__init__(view)
         self._path = path
         self._shown = Shown(unread=NO_FILE)
+        self._drawn: Shown | None = None
         self._n_gone_to = 0
         self._stop = threading.Event()
 
@@ -70,9 +71,7 @@ class SettingsScreen(LineScreen):
         super().on_mount()
         self.query_one("#running").display = False
         self.query_one("#settings").focus()
-        if self._path is None:
-            self._draw()
-        else:
+        if self._path is not None:
             self.run_worker(self._follow, thread=True, group="settings", exit_on_error=False)
 
     def on_unmount(self) -> None:
@@ -89,9 +88,11 @@ class SettingsScreen(LineScreen):
 
     def on_file_read(self, message: FileRead) -> None:
         """Show the file as it is now."""
+        if message.shown == self._shown:
+            return
         self._shown = message.shown
-        self._draw()
-        self.refresh_bindings()
+        if self.is_active:  # drawing behind another screen would draw that one again
+            self.render_view(self.view)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Offer to go to mistakes only where there are some."""
@@ -108,6 +109,13 @@ class SettingsScreen(LineScreen):
             self._n_gone_to += 1
             top = file.virtual_region.y + row - scroll.size.height // 2
             scroll.scroll_to(y=max(0, top), animate=False)
+
+    def render_view(self, view: View) -> None:  # noqa: ARG002  the file is no part of the line
+        """Show the file where it changed while this screen was behind another."""
+        if self._drawn != self._shown:
+            self._drawn = self._shown
+            self._draw()
+            self.refresh_bindings()
 
     def _draw(self) -> None:
         shown = self._shown

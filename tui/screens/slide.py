@@ -57,11 +57,11 @@ class SlideScreen(LineScreen):
                         yield Card("Tissue and artifacts", id="areas")
                     yield Card("Scans of this container", id="scans")
                     yield Card("Models", id="models")
+                    yield Card("Images", id="images")
                 with Vertical(id="right"):
                     yield Card("Time", id="timeline")
                     yield Card("Deliveries", id="deliveries")
                     yield Card("De-identification", id="deid")
-                    yield Card("Images", id="images")
                     yield Card("What happened", id="past")
 
     def on_mount(self) -> None:
@@ -69,8 +69,10 @@ class SlideScreen(LineScreen):
         super().on_mount()
         picture = self.query_one(PictureView)
         picture.display = False
-        picture.border_title = "Slide picture"
-        picture.border_subtitle = "p: larger · not to diagnose"
+        keys = {one.binding.action: one.binding.key for one in self.active_bindings.values()}
+        larger, overlay = keys.get("picture", "p"), keys.get("overlay", "v")
+        picture.border_title = f"Picture: {larger} large, {overlay} overlay"
+        picture.border_subtitle = "not to diagnose"
         self.query_one("#story").focus()
         self._ask()
 
@@ -137,7 +139,8 @@ class SlideScreen(LineScreen):
         )
         picture = self.query_one(PictureView)
         picture.display = story is not None and story.picture is not None
-        picture.show(story.picture if story else None)
+        self.query_one("#seen").set_class(picture.display, "-pictured")
+        picture.show(story.picture if story else None, story.bare if story else None)
         found = story.findings if story else None
         rules = view.settings.verdict
         self._show("#areas", lambda width: findings_panels.areas(found, rules, width=width))

@@ -19,9 +19,11 @@ from tui.screens.base import LineScreen
 from tui.story import Story
 from tui.view import NamesWanted, SlidesSought, StoryWanted, View
 from tui.widgets.card import Card, Words
+from tui.widgets.field import Field
 from tui.widgets.picture_view import PictureView
 from tui.widgets.slide_list import SlideList
 
+PLACEHOLDER = "Filter: name, scanner, verdict, reason … Enter looks up a whole identifier"
 NO_SLIDES = "No slide on the line. Send one from a scanner: it appears here by itself."
 NO_MATCH = (
     "No slide contains this. Enter looks it up as a whole container identifier; escape shows all."
@@ -40,7 +42,7 @@ class WorklistScreen(LineScreen):
     HAS_FILTER = True
     HAS_ORDER = True
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "back", "All slides", show=False),
+        Binding("escape", "back", "All slides"),
     ]
 
     def __init__(self, view: View) -> None:
@@ -60,7 +62,7 @@ class WorklistScreen(LineScreen):
 
     def body(self) -> ComposeResult:
         """List above, the slide at the cursor below."""
-        yield Input(placeholder="Filter: slide, scanner, verdict, reason …", id="filter")
+        yield Field(placeholder=PLACEHOLDER, id="filter")
         yield Words(id="titles")
         yield Words(id="empty")
         yield SlideList(self.view)
@@ -125,6 +127,13 @@ class WorklistScreen(LineScreen):
         field.value = ""
         field.display = False
         self.query_one(SlideList).focus()
+        self.refresh_bindings()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Offer the way back to all slides only while a filter hides some."""
+        if action == "back":
+            return bool(self.query("#filter")) and self.query_one("#filter").display
+        return super().check_action(action, parameters)
 
     @on(Input.Changed, "#filter")
     def _filter(self) -> None:

@@ -116,10 +116,6 @@ class LineList(ScrollView, Generic[Item], can_focus=True):
             self._show_cursor()
         self.refresh()
 
-    def draw_again(self) -> None:
-        """Draw what is seen once more, since it may say something else."""
-        self.refresh()
-
     def _fit(self, n_gone: int = 0) -> None:
         """Keep the same lines in sight, or the last ones while following."""
         self._scrolls_itself = True

@@ -49,6 +49,8 @@ class PictureView(Widget):
         super().__init__(id=id)
         self._words_without = words_without
         self._is_sharp = is_sharp
+        self._both: tuple[Image.Image | None, Image.Image | None] = (None, None)
+        self._is_bare = False
         self._image: Image.Image | None = None
         self._lines: Lines = ()
         self._drawn_for: object = None
@@ -58,10 +60,21 @@ class PictureView(Widget):
         self._is_settled = False
         self._settling: Timer | None = None
 
-    def show(self, image: Image.Image | None) -> None:
-        """Show another picture, or none."""
-        if image is not self._image:
-            self._image = image
+    def show(self, image: Image.Image | None, bare: Image.Image | None = None) -> None:
+        """Show another picture, or none; `bare` is the same without overlay, where it is known."""
+        self._both = (image, bare)
+        self._choose()
+
+    def toggle(self) -> None:
+        """Take the overlay away, or put it back."""
+        self._is_bare = not self._is_bare
+        self._choose()
+
+    def _choose(self) -> None:
+        image, bare = self._both
+        wanted = bare if self._is_bare and bare is not None else image
+        if wanted is not self._image:
+            self._image = wanted
             self._wait()
             self.refresh()
 

@@ -14,6 +14,7 @@ from tui.wizard.document import PinnedModel
 from tui.wizard.questions import Answers, Question, Step, answer_to
 
 _KEYS_IN_FRONT = re.compile(r"^(?:the key )?[a-z_]+(?:\.[a-z0-9_]+)+:? ?")
+IN_USE = "Something on this machine listens there already; if it is not our node, choose another."
 NOT_WRITABLE = "This user cannot write there: run coverslip setup as root, or choose another place."
 
 
@@ -45,6 +46,9 @@ def wrong_at(
         if step.holds(mistake):
             at = next((q.id for q in step.questions if answer_to(q, mistake)), _told_in(mistake))
             wrong.setdefault(at, plain(mistake))
+    for question in step.questions:
+        if question.id in wrong and question.empty and not answers[question.id].strip():
+            wrong[question.id] = question.empty
     for question in step.questions:
         sentence = _cannot_be_done(question, answers[question.id], models)
         if sentence:
@@ -91,6 +95,9 @@ def facts(
         case "storage":
             free, total = ask.room(Path(answers[ask.ROOT]))
             return (f"{words.gib(free)} of {words.gib(total)} are free there.",)
+        case "node":
+            where = answers[ask.HOST], answers[ask.PORT]
+            return () if proof.is_free(*where) else (IN_USE,)
         case "models":
             return tuple(_described(model, answers) for model in models)
         case "operators":

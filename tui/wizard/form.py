@@ -15,6 +15,7 @@ from tui.panels import hanging, lines
 from tui.rows import toned
 from tui.screens.ask import ConfirmScreen
 from tui.widgets.card import Card
+from tui.widgets.field import Field
 from tui.wizard import answering
 from tui.wizard.questions import Question, Step, scanner
 from tui.words import Tone
@@ -94,7 +95,7 @@ class StepScreen(Screen[None]):
         return Vertical(
             Horizontal(
                 Static(question.label, classes="label", markup=False),
-                Input(answer, id=field_id(question.id), compact=True),
+                Field(answer, id=field_id(question.id), compact=True),
                 classes="row",
             ),
             Static("", id=f"{field_id(question.id)}-wrong", classes="wrong", markup=False),

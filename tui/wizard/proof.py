@@ -4,9 +4,11 @@ Keys and echo belong to other packages, and packages never import each other: th
 run as processes.
 """
 
+import errno
 import grp
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -21,6 +23,7 @@ from tui.wizard.document import PinnedModel
 
 COMMAND_LIMIT_S = 60.0
 LOOK_AT = "Look at host, port and both AE titles; does the PACS know ours?"
+HIGHEST_PORT = 65535
 TOO_LONG = "It took longer than a minute."
 SETTINGS_MODE = 0o644
 """Every daemon reads it, and it holds no secret."""
@@ -113,6 +116,20 @@ def is_writable(path: Path) -> bool:
         if folder.exists():
             return folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)
     return False
+
+
+def is_free(host: str, port: str) -> bool:
+    """Whether nothing listens there yet; what is no address of this machine is not judged here."""
+    if not port.isdecimal() or not 0 < int(port) <= HIGHEST_PORT:
+        return True
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as tried:
+        tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            tried.bind((host, int(port)))
+        except OSError as error:
+            return error.errno != errno.EADDRINUSE
+    return True
 
 
 def missing_groups(names: Sequence[str]) -> tuple[str, ...]:

@@ -36,6 +36,8 @@ class Question:
     default: str = ""
     place: Place = ()
     """Key in the settings file that it answers."""
+    empty: str = ""
+    """What to say when it has no answer and needs one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,6 +152,7 @@ def _storage() -> Step:
                 label="Put off below",
                 about="GiB. With less room than this, scanners are asked to send later.",
                 place=("storage", "soft_free_gib"),
+                empty="Say how many GiB, such as 50.",
             ),
             Question(
                 id=HARD,
@@ -157,6 +160,7 @@ def _storage() -> Step:
                 about="GiB. With less room than this, objects are refused, and the scanner keeps "
                 "them.",
                 place=("storage", "hard_free_gib"),
+                empty="Say how many GiB, such as 10.",
             ),
             Question(
                 id=KEYS,
@@ -182,6 +186,7 @@ def _node() -> Step:
                 about="At most 16 characters, usually capital letters.",
                 default="COVERSLIP",
                 place=("node", "ae_title"),
+                empty="Say how scanners are to call this appliance.",
             ),
             Question(
                 id=PORT,
@@ -189,6 +194,7 @@ def _node() -> Step:
                 about="11112 is usual; ports below 1024 need a right of their own.",
                 default="11112",
                 place=("node", "port"),
+                empty="Say a port, such as 11112.",
             ),
             Question(
                 id=HOST,
@@ -219,6 +225,7 @@ def scanner(number: int) -> tuple[Question, ...]:
             about="As it is set at the scanner, letter by letter.",
             default="" if number else "SCANNER1",
             place=("scanners", number, "ae_title"),
+            empty="Say the AE title that is set at the scanner.",
         ),
         Question(
             id=f"{key}.addresses",
@@ -226,6 +233,7 @@ def scanner(number: int) -> tuple[Question, ...]:
             about="Where it calls from: addresses or ranges, parted by commas, such as 10.0.5.20 "
             "or 10.0.5.0/24.",
             place=("scanners", number, "addresses"),
+            empty="Say at least one address: a call from anywhere else is rejected.",
         ),
     )
 
@@ -249,6 +257,7 @@ def _pacs() -> Step:
                 about="104 or 11112 in most PACS; 2762 with TLS.",
                 default="104",
                 place=(*peer, "port"),
+                empty="Say the port of the PACS, such as 104.",
             ),
             Question(
                 id=PACS_AE,
@@ -256,6 +265,7 @@ def _pacs() -> Step:
                 about="As the PACS calls itself. It also has to know ours.",
                 default="PACS",
                 place=(*peer, "ae_title"),
+                empty="Say how the PACS calls itself; its administrator knows.",
             ),
             Question(
                 id=PACS_CA,
