@@ -16,11 +16,12 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from appliance.errors import ApplianceError, ForbiddenAction, PeerUnavailable
 from appliance.line import Role
 from appliance.messages import PROTOCOL, message
+from appliance.plain_text import all_plain
 from appliance.settings import Operators
 
 log = logging.getLogger(__name__)
@@ -28,6 +29,9 @@ log = logging.getLogger(__name__)
 MAXIMUM_LINE_BYTES = 1 << 20
 ANSWER_TIMEOUT_S = 20.0
 _CREDENTIALS = struct.Struct("3i")
+_MOST_DIGITS = 20
+_END_OF_NUMBERS = 1e18
+"""Bytes of an exabyte; sums and products of such numbers are still numbers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -198,9 +202,25 @@ def ask(
             connection.settimeout(limit_s)
             connection.connect(str(path))
             connection.sendall(request)
-            answer = json.loads(connection.makefile("rb").readline(MAXIMUM_LINE_BYTES))
-    except (OSError, ValueError) as error:
+            answer = _read(connection.makefile("rb").readline(MAXIMUM_LINE_BYTES))
+        if "error" in answer:
+            raise AnsweredError(*(str(answer[name]) for name in ("error", "code", "next_step")))
+        return dict(answer["result"])
+    except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
         raise PeerUnavailable(f"The {path.stem} daemon does not answer.") from error
-    if "error" in answer:
-        raise AnsweredError(answer["error"], answer["code"], answer["next_step"])
-    return cast("dict[str, Any]", answer["result"])
+
+
+def _read(line: bytes) -> Any:
+    """Read an answer for people: plain texts, and no number beyond what is counted anywhere."""
+    return all_plain(
+        json.loads(
+            line,
+            parse_float=lambda text: _within(float(text)),
+            parse_int=lambda text: _within(int(text)) if len(text) < _MOST_DIGITS else None,
+            parse_constant=lambda _: None,
+        )
+    )
+
+
+def _within(number: float) -> float | None:
+    return number if abs(number) < _END_OF_NUMBERS else None

@@ -10,11 +10,13 @@ from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
 from types import GenericAlias
-from typing import Any, Final, get_args, get_type_hints
+from typing import Annotated, Any, Final, get_args, get_type_hints
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 _STATM: Final = Path("/proc/self/statm")
+Moment = Annotated[float, Field(ge=0.0, lt=1e11)]
+"""Seconds since the epoch, as far as calendars go."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +61,7 @@ class ScannerContact:
     """What came from a scanner, by its name in the settings."""
 
     scanner: str
-    last_at: float | None
+    last_at: Moment | None
     """When its last object was whole; None when none ever came."""
     n_objects: int
     """In the last day."""
@@ -73,7 +75,7 @@ class OpenAssociation:
     name: str
     """Opaque."""
     scanner: str
-    since: float
+    since: Moment
     n_bytes: int
     """Received so far."""
 
@@ -84,8 +86,8 @@ class OpenCommitments:
 
     undecided: int
     unanswered: int
-    oldest_at: float | None
-    next_try_at: float | None
+    oldest_at: Moment | None
+    next_try_at: Moment | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +99,7 @@ class ArchiveQueue:
     unconfirmed: int
     """Sent, and the archive has not committed to them."""
     refused: int
-    next_try_at: float | None
+    next_try_at: Moment | None
     error: str | None
     """What is wrong with the newest that waits, when something is."""
     refusal: str | None = None
@@ -108,7 +110,7 @@ class ArchiveQueue:
 class Probe:
     """What came of asking a route's peer whether it is there."""
 
-    at: float
+    at: Moment
     well: bool
     words: str
     took_s: float
@@ -120,7 +122,7 @@ class RouteQueue:
 
     waiting: int
     refused: int
-    next_try_at: float | None
+    next_try_at: Moment | None
     """When the next of those that were put back is tried again."""
     error: str | None
     """What is wrong with the newest that waits, when something is."""
@@ -134,7 +136,7 @@ class KeyAge:
 
     name: str
     key_id: str
-    since: float | None
+    since: Moment | None
     """When its file was written; None when that cannot be told."""
     n_earlier: int = 0
     """Earlier keys that still open or check something."""
@@ -171,7 +173,7 @@ class Told:
     daemon: str
     version: str = ""
     pid: int = 0
-    started_at: float | None = None
+    started_at: Moment | None = None
     memory_bytes: int = 0
     lacks: str = ""
     """Why the daemon could not give its facts now."""
@@ -226,7 +228,7 @@ def _validated(adapter: TypeAdapter[Any], value: object, *, strict: bool = False
 @cache
 def _answer_readers() -> Mapping[str, TypeAdapter[Any]]:
     """How each part of an answer is read, but for the facts; made when it is first needed."""
-    hints = get_type_hints(Told)
+    hints = get_type_hints(Told, include_extras=True)
     return {name: TypeAdapter(hint) for name, hint in hints.items() if name != "facts"}
 
 

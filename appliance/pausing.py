@@ -20,7 +20,7 @@ NODE = DAEMONS[Stage.ASSEMBLE]
 
 
 class Pausing:
-    """Whether a daemon is paused; asked as often as one likes, looked up twice a second.
+    """Whether a daemon is paused; asked as often as one likes, looked up now and then.
 
     Parameters
     ----------
@@ -30,14 +30,22 @@ class Pausing:
         Its name.
     clock
         Monotonic seconds.
+    look_every_s
+        How old an answer may be.
     """
 
     def __init__(
-        self, journal: Journal, daemon: str, *, clock: Callable[[], float] = time.monotonic
+        self,
+        journal: Journal,
+        daemon: str,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        look_every_s: float = LOOK_EVERY_S,
     ) -> None:
         self._board = journal.board
         self._daemon = daemon
         self._clock = clock
+        self._look_every_s = look_every_s
         self._lock = threading.Lock()
         self._looked_at = float("-inf")
         self._paused = False
@@ -46,7 +54,7 @@ class Pausing:
         """Give the last answer while the journal does not give a new one."""
         with self._lock:
             now = self._clock()
-            if now - self._looked_at >= LOOK_EVERY_S:
+            if now - self._looked_at >= self._look_every_s:
                 self._looked_at = now
                 self._look()
             return self._paused

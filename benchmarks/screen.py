@@ -40,6 +40,8 @@ SOUGHT: Final = ("4217", "7358", "8164", "1937", "9871")
 _LIMIT_S: Final = 30.0
 _CURSOR: Final = "▌".encode()
 _RULE: Final = "─".encode()
+_ORDERS: Final = (b"by name", b"by scanner", b"longest first", b"Scan again")
+"""Round to the urgent slides: they stand still, so that what is written after a key is the key's."""
 _DOWN, _UP, _ESCAPE = b"\x1b[B", b"\x1b[A", b"\x1b"
 _P95: Final = 0.95
 
@@ -133,6 +135,8 @@ def measure(folder: Path) -> Figures:
         core, _ = _at_rest(terminal)
         terminal.key(b"o", shows=b"newest first")
         core_newest, output_kb_s = _at_rest(terminal)
+        for said in _ORDERS:
+            terminal.key(b"o", shows=said)
         move_ms = _moves(terminal)
         filter_ms = _filters(terminal)
         rss_mib = tree_peak_mib(terminal.pid)

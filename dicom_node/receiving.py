@@ -81,7 +81,7 @@ def build_receiving(
         services=commitment.services,
         tls=None if settings.node.tls is None else server_context(settings.node.tls),
         doors=Doors(connections_per_address=settings.node.connections_per_address),
-        is_drained=Pausing(journal, NODE),
+        is_drained=Pausing(journal, NODE, look_every_s=0.0),
     )
     return Receiving(
         listening=listening, spool=spool, receipts=receipts, commitments=commitments, scp=scp

@@ -11,6 +11,7 @@ Question = Literal["nothing", "confirm", "reason", "note", "choice"]
 """What is asked before: nothing, yes or no, why, why if one likes, one of several."""
 
 EVERY_STATE = frozenset(State)
+NO_NAMES = "Write no patient names."
 
 
 class Subject(StrEnum):
@@ -28,6 +29,7 @@ class Choice:
     """One of several ways to do something."""
 
     value: str
+    """What the daemon is told; nothing is done for an empty one."""
     label: str
 
 

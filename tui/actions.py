@@ -5,7 +5,8 @@ decides, and writes the audit event. This side holds no rights.
 """
 
 from appliance.line import DAEMONS, Mark, Role, SlideStatus, Stage, State, Verdict
-from tui.action import Action, Choice, Move, Subject
+from tui.action import NO_NAMES, Action, Choice, Move
+from tui.machine_actions import MACHINE_ACTIONS
 
 CONFLICT = "conflicting-instance"
 LABEL_MISMATCH = "label-mismatch"
@@ -20,7 +21,6 @@ def _never(_slide: SlideStatus) -> bool:
     return False
 
 
-NO_NAMES = "Write no patient names."
 BY_VERDICT = "Only for a slide with the verdict rescan or review."
 
 SLIDE_ACTIONS: tuple[Action, ...] = (
@@ -134,6 +134,7 @@ SLIDE_ACTIONS: tuple[Action, ...] = (
         question="Which object of {subject} is right? The other is never used again; ask the "
         "scanner's service when in doubt.",
         choices=(
+            Choice(value="", label="not now: leave both"),
             Choice(value="first", label="the one that came first"),
             Choice(value="newest", label="the one that came last"),
         ),
@@ -153,88 +154,6 @@ SLIDE_ACTIONS: tuple[Action, ...] = (
         rehearsed=True,
         in_footer=_never,
         daemon=DAEMONS[Stage.ASSEMBLE],
-    ),
-)
-
-MACHINE_ACTIONS: tuple[Action, ...] = (
-    Action(
-        name="probe",
-        key="e",
-        label="Echo",
-        sentence="Ask the other side of a route now whether it answers; nothing is sent to it.",
-        role=Role.TECHNICIAN,
-        subject=Subject.ROUTE,
-    ),
-    Action(
-        name="send_again",
-        command="retry_parcel",
-        at_archive="retry_deposits",
-        key="f",
-        label="Send again",
-        sentence="Send now what waits on a route or was refused there.",
-        role=Role.TECHNICIAN,
-        subject=Subject.ROUTE,
-    ),
-    Action(
-        name="pause_route",
-        command="pause",
-        key="w",
-        label="Pause route",
-        sentence="Send nothing more on a route until it goes on.",
-        role=Role.TECHNICIAN,
-        subject=Subject.ROUTE,
-        asks="note",
-        question=f"Why is {{subject}} paused? Others read it. {NO_NAMES}",
-    ),
-    Action(
-        name="go_on_route",
-        command="go_on",
-        key="g",
-        label="Go on",
-        sentence="Let a paused route send again.",
-        role=Role.TECHNICIAN,
-        subject=Subject.ROUTE,
-    ),
-    Action(
-        name="drain",
-        command="pause",
-        key="d",
-        label="Drain",
-        sentence="Take no new slides, so that the line runs empty for maintenance.",
-        role=Role.TECHNICIAN,
-        subject=Subject.NODE,
-        asks="note",
-        question="Scanners will be told to wait, and send later by themselves. Why? Others read "
-        f"it. {NO_NAMES}",
-    ),
-    Action(
-        name="take_again",
-        command="go_on",
-        key="i",
-        label="Take slides",
-        sentence="Take new slides again after maintenance.",
-        role=Role.TECHNICIAN,
-        subject=Subject.NODE,
-    ),
-    Action(
-        name="pause_daemon",
-        command="pause",
-        key="W",
-        label="Pause a daemon",
-        sentence="Let a daemon begin no new slide until it goes on.",
-        role=Role.TECHNICIAN,
-        subject=Subject.DAEMON,
-        asks="note",
-        question=f"Why does {{subject}} pause? Others read it. {NO_NAMES}",
-    ),
-    Action(
-        name="go_on_daemon",
-        command="go_on",
-        key="G",
-        label="Daemon goes on",
-        sentence="Let a paused daemon begin slides again.",
-        role=Role.TECHNICIAN,
-        subject=Subject.DAEMON,
     ),
 )
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from appliance.attention import Attention
+from appliance.line import SlideStatus
 from tui import status
 from tui.view import View
 
@@ -26,7 +27,8 @@ class Changes:
 
     def __init__(self, *, as_json: bool) -> None:
         self._as_json = as_json
-        self._slides: dict[str, str] = {}
+        self._slides: dict[str, tuple[SlideStatus, bool, str]] = {}
+        """Of each slide: as it was, whether its container was scanned again, and what was told."""
         self._alarms: dict[str, str] = {}
         self._is_first = True
 
@@ -34,10 +36,15 @@ class Changes:
         """Give a line for each alarm and slide that changed; at first for all that are not done."""
         yield from self._of_alarms(view)
         for slide in view.slides:
-            said = status.change(view, slide)
-            if self._slides.get(slide.slide_id) == said:
+            superseded = view.is_superseded(slide.slide_id)
+            before = self._slides.get(slide.slide_id)
+            # Of ten thousand slides the feed hands on all but a few as they were.
+            if before is not None and before[0] is slide and before[1] is superseded:
                 continue
-            self._slides[slide.slide_id] = said
+            said = status.change(view, slide)
+            self._slides[slide.slide_id] = (slide, superseded, said)
+            if before is not None and before[2] == said:
+                continue
             need = view.followed.need(slide.slide_id)
             if not self._is_first or need is not Attention.DONE:
                 value = status.slide_values(view, slide) if self._as_json else None

@@ -121,7 +121,7 @@ def run_picture(arguments: argparse.Namespace) -> int:
     from tui import picture
 
     columns = arguments.width or min(WIDEST_PICTURE, shutil.get_terminal_size().columns)
-    image = picture.load(arguments.file)
+    image = picture.load(arguments.file.resolve())
     draw = picture.shades if os.environ.get("NO_COLOR") else picture.ansi
     print(draw(image, columns=columns))
     return 0

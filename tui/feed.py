@@ -18,7 +18,7 @@ from appliance.daemon import open_journal
 from appliance.errors import ApplianceError, TransientError
 from appliance.line import DiskSample
 from appliance.settings import Settings
-from appliance.stores.board import Board
+from appliance.stores.shown_board import ShownBoard
 from tui.register import Register
 from tui.snapshot import Disk, Snapshot
 
@@ -80,10 +80,10 @@ class JournalFeed:
         self._post = post
         self._clock = clock
         self._stop = threading.Event()
-        self._board: Board | None = None
+        self._board: ShownBoard | None = None
 
     @property
-    def board(self) -> Board:
+    def board(self) -> ShownBoard:
         """The journal's reader; raises TransientError while there is none."""
         if self._board is None:
             raise TransientError(NO_ANSWER)
@@ -101,13 +101,13 @@ class JournalFeed:
                 self._stop.wait(TRY_AGAIN_S)
                 continue
             try:
-                self._board = open_journal(self._settings, self._clock).board
+                self._board = open_journal(self._settings, self._clock).shown
                 self._watch(self._board)
             except ApplianceError as error:
                 self._post(JournalLost(str(error)))
                 self._stop.wait(TRY_AGAIN_S)
 
-    def _watch(self, board: Board) -> None:
+    def _watch(self, board: ShownBoard) -> None:
         """Post a snapshot whenever there is news, until the file is another or we are stopped."""
         file = self._file_number()
         register = Register(board)
@@ -127,18 +127,20 @@ class JournalFeed:
             self._stop.wait(POLL_EVERY_S)
 
     def _snapshot(
-        self, board: Board, register: Register, samples: tuple[DiskSample, ...]
+        self, board: ShownBoard, register: Register, samples: tuple[DiskSample, ...]
     ) -> Snapshot:
         now = self._clock()
         register.read(now)
+        heartbeats, pauses = board.heartbeats(), board.pauses()
         return Snapshot(
             at=now,
             slides=register.slides,
-            heartbeats=board.heartbeats(),
+            heartbeats=heartbeats,
             shards=register.shards,
             disk=disk_of(self._settings.storage.root),
             disk_samples=samples,
-            pauses=board.pauses(),
+            pauses=pauses,
+            unreadable=board.unreadable,
             counted=register.tally,
         )
 

@@ -1,14 +1,17 @@
 """Is the line well? Pure: a snapshot and the settings in, sentences with a next step out."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from appliance.attention import NOT_TOLD
 from appliance.line import DAEMONS, Heartbeat, Pause, Stage, State
 from appliance.settings import Route, Settings
+from appliance.stores.slide_reading import Kind
 from tui import amounts, words
 from tui.forecast import Forecast, forecast
 from tui.snapshot import Snapshot
-from tui.tally import RouteTally, route_tallies
+from tui.tally import RouteTally
 from tui.words import Tone
 
 SILENT_S = 15.0
@@ -18,6 +21,18 @@ SOON_S = 2 * 86_400.0
 NODE = DAEMONS[Stage.ASSEMBLE]
 UNDER_WAY = (State.RECEIVING, State.WAITING, State.RUNNING)
 GIB = 2**30
+SHOWN_AS: Mapping[Kind, tuple[str, str]] = MappingProxyType(
+    {
+        "slide": ("slide", "slides"),
+        "delivery": ("delivery", "deliveries"),
+        "shard": ("delivery of tiles", "deliveries of tiles"),
+        "event": ("event", "events"),
+        "heartbeat": ("sign of life", "signs of life"),
+        "pause": ("pause", "pauses"),
+        "sample": ("measurement of the disk", "measurements of the disk"),
+    }
+)
+"""What a row of the journal tells of: one, and many."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,12 +86,12 @@ def pulses(snapshot: Snapshot, settings: Settings) -> tuple[Pulse, ...]:
 
 def route_states(snapshot: Snapshot, settings: Settings) -> tuple[RouteState, ...]:
     """Give every route with its parcels counted."""
-    shards = route_tallies(snapshot.shards)
+    counted = (snapshot.tally.routes, snapshot.tally.shards)
     paused = {pause.daemon: pause for pause in snapshot.pauses}
     return tuple(
         _route_state(
             route,
-            [one[route.name] for one in (snapshot.tally.routes, shards) if route.name in one],
+            [one[route.name] for one in counted if route.name in one],
             paused.get(f"deliver@{route.name}"),
         )
         for route in settings.routes
@@ -116,6 +131,7 @@ def alarms(snapshot: Snapshot, settings: Settings, *, now: float) -> tuple[Alarm
         *_routes(route_states(snapshot, settings)),
         *_pauses(snapshot, now),
         *_notices(snapshot),
+        *_unreadable(snapshot),
     ]
     return tuple(sorted(found, key=lambda alarm: alarm.tone != "bad"))
 
@@ -217,4 +233,21 @@ def _notices(snapshot: Snapshot) -> list[Alarm]:
         )
         for beat in snapshot.heartbeats
         if beat.daemon == "notify" and NOT_TOLD in beat.words
+    ]
+
+
+def _unreadable(snapshot: Snapshot) -> list[Alarm]:
+    """Say what is left out because its row does not hold what it should; it hides no other."""
+    counts = [(snapshot.unreadable.get(kind, 0), names) for kind, names in SHOWN_AS.items()]
+    found = [f"{n:,} {one if n == 1 else many}" for n, (one, many) in counts if n]
+    if not found:
+        return []
+    n_rows = sum(n for n, _ in counts)
+    row = "its row in the journal is" if n_rows == 1 else "their rows in the journal are"
+    return [
+        Alarm(
+            tone="bad",
+            sentence=f"{', '.join(found)} cannot be read: {row} damaged, or of a newer version.",
+            next_step="Are screen and daemons of one version? Else tell the administrator.",
+        )
     ]

@@ -6,8 +6,9 @@ from textual.content import Content
 
 from tui import words
 from tui.action import Action
-from tui.actions import MACHINE_ACTIONS, MOVES, SLIDE_ACTIONS
+from tui.actions import MOVES, SLIDE_ACTIONS
 from tui.keys import default_keys, shown_key
+from tui.machine_actions import MACHINE_ACTIONS
 from tui.offers import lacks_right
 from tui.panels import hanging, lines
 from tui.rows import fitted, toned

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
+from appliance.plain_text import plain
 from tui.words import Word
 
 Level = Literal["debug", "info", "warning", "error"]
@@ -31,7 +32,6 @@ LAYOUT = re.compile(
     r"(?P<day>\d{4}-\d\d-\d\d) (?P<time>\d\d:\d\d:\d\d)\S* (?P<daemon>\S+) "
     r"(?P<level>[A-Z]+) \[(?P<slide>[^\]]*)\] (?P<words>.*)"
 )
-CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]")
 NO_SLIDE = "-"
 
 
@@ -51,7 +51,7 @@ class LogLine:
 
 def read_line(text: str) -> LogLine:
     """Read a line; one that has another form, such as of a crash, is words alone."""
-    text = CONTROL.sub("·", text).expandtabs(4)
+    text = plain(text.expandtabs(4))
     found = LAYOUT.fullmatch(text)
     if found is None:
         return LogLine(words=text, sought_in=text.casefold())

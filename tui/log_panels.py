@@ -6,6 +6,7 @@ from tui.log_lines import LEVELS, LogLine
 from tui.panels import hanging
 from tui.rows import fitted, toned
 
+DELIVER = "deliver@"
 MEDIUM = 98
 NARROW_WIDTHS = (9, 12)
 WIDE_WIDTHS = (16, 16)
@@ -35,7 +36,7 @@ def log_line(line: LogLine, *, name: str, width: int) -> Content:
             " ",
             toned(level.glyph, level.tone, bold=not is_plain),
             " ",
-            fitted(toned(line.daemon, "quiet"), daemon),
+            fitted(toned(_short(line.daemon, daemon), "quiet"), daemon),
             " ",
             fitted(Content(name), slide),
             " ",
@@ -43,6 +44,11 @@ def log_line(line: LogLine, *, name: str, width: int) -> Content:
         ),
         width,
     )
+
+
+def _short(daemon: str, width: int) -> str:
+    """Keep the route of a deliver daemon where there is room for little."""
+    return daemon if len(daemon) <= width else daemon.replace(DELIVER, "@")
 
 
 def whole_line(line: LogLine, *, name: str, width: int) -> Content:

@@ -10,6 +10,7 @@ from typing import Any
 from appliance import control
 from appliance.errors import ApplianceError, PeerUnavailable
 from appliance.line import SlideStatus, Stage
+from appliance.plain_text import plain
 from appliance.storage import Root
 from tui.words import short_id
 
@@ -114,7 +115,7 @@ def find(root: Root, name: str) -> dict[str, str] | ApplianceError:
     except ApplianceError as error:
         return error
     found = answer.get("slide_ids")
-    return dict.fromkeys(map(str, found), name) if isinstance(found, list) else {}
+    return dict.fromkeys(map(str, found), plain(name)) if isinstance(found, list) else {}
 
 
 def identifiers(answer: Mapping[str, Any]) -> dict[str, str]:

@@ -11,7 +11,10 @@ from PIL import Image, ImageFilter
 
 from appliance.errors import ApplianceError
 from appliance.slides.findings import SLIDE_AREA
+from appliance.storage import open_plain
 
+MOST_READ_PX = 20_000_000
+"""A report's picture has fewer pixels; memory for more is not taken on the word of a file."""
 MOST_PX = 1024
 """A terminal with graphics shows no more than this; larger ones are shrunk when they are read."""
 STAINED_LEVEL = 24
@@ -48,7 +51,9 @@ def load(path: Path) -> Image.Image:
         The file is missing or no picture.
     """
     try:
-        with Image.open(path) as file:
+        with open_plain(path) as content, Image.open(content) as file:
+            if file.width * file.height > MOST_READ_PX:
+                raise ValueError("larger than any of ours")
             rgba = file.convert("RGBA").crop(_slide_area(file))
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise PictureUnreadable(f"The picture {path.name} cannot be read.") from error

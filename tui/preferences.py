@@ -150,16 +150,19 @@ def _nearest(name: str, known: Mapping[str, object] | tuple[str, ...]) -> str:
 def keep_theme(path: Path, name: str) -> str:
     """Write the theme into the file and leave the rest of it as it is; say why not, if so.
 
-    A file that cannot be read as TOML is left alone.
+    A file that is not understood, before or after, is left alone; a link stays a link.
     """
     try:
-        text = path.read_text(encoding="utf-8") if path.exists() else ""
-        tomllib.loads(text)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(".part")
-        part.write_text(_with_theme(text, name), encoding="utf-8")
-        part.replace(path)
-    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError):
+        place = path.resolve()
+        text = place.read_text(encoding="utf-8") if place.exists() else ""
+        changed = _with_theme(text, name)
+        if tomllib.loads(changed) != tomllib.loads(text) | {"theme": name}:
+            return f"The theme could not be kept in {path}."
+        place.parent.mkdir(parents=True, exist_ok=True)
+        part = place.with_suffix(".part")
+        part.write_text(changed, encoding="utf-8")
+        part.replace(place)
+    except (OSError, RuntimeError, tomllib.TOMLDecodeError, UnicodeDecodeError):
         return f"The theme could not be kept in {path}."
     return ""
 
@@ -170,6 +173,6 @@ def _with_theme(text: str, name: str) -> str:
     for number, line in enumerate(lines):
         if line.lstrip().startswith("["):
             break
-        if line.partition("=")[0].strip() == "theme":
+        if line.partition("=")[0].strip().strip("\"'") == "theme":
             return "\n".join([*lines[:number], wanted, *lines[number + 1 :]]) + "\n"
     return "\n".join([wanted, *lines]) + "\n"

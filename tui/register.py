@@ -35,7 +35,7 @@ class Register:
         self.slides: tuple[SlideStatus, ...] = ()
         """The newest first; the same object while nothing has changed."""
         self.shards: tuple[DeliveryStatus, ...] = ()
-        self.tally: Tally = tally(())
+        self.tally: Tally = tally()
 
     def read(self, now: float) -> None:
         """Bring the slides up to date.
@@ -48,6 +48,8 @@ class Register:
         if self._all_read_at is None or not 0.0 <= now - self._all_read_at < ALL_EVERY_S:
             versions = self._board.versions(newest=MOST_SLIDES)
             self._all_read_at = now
+            # One that could not be read may have been mended, which changes no version.
+            self._versions = {one: self._versions[one] for one in self.tally.by_id}
         else:
             # A clock that is ahead must not hide what others write.
             touched = self._board.versions_since(min(self._newest_at, now) - SLACK_S)
@@ -55,6 +57,8 @@ class Register:
             versions = new | self._versions | touched
         self._merge(versions)
         self._read_shards()
+        if not self.tally.is_of(self.slides, self.shards):
+            self.tally = tally(self.slides, self.shards)
 
     def _merge(self, versions: Mapping[str, Version]) -> None:
         """Read the slides whose version is another, and forget those that have none."""
@@ -64,9 +68,9 @@ class Register:
             return
         read = {slide.slide_id: slide for slide in self._board.read_slides(changed)}
         known = self.tally.by_id
-        found = (read.get(one) or known.get(one) for one in versions)
+        again = frozenset(changed)
+        found = (read.get(one) if one in again else known.get(one) for one in versions)
         self.slides = tuple(slide for slide in found if slide is not None)
-        self.tally = tally(self.slides)
         self._versions = dict(versions)
         touched = [touched_at(versions[one]) for one in changed]
         self._newest_at = max([self._newest_at, *touched])

@@ -135,6 +135,18 @@ def titles(layout: Layout, order: Order = Order.URGENCY) -> Content:
     )
 
 
+def order_at(layout: Layout, cell: int) -> Order:
+    """Give the order that a click on the titles asks for: of that column, else what is urgent."""
+    orders = {column: order for order, column in SORTED_BY.items()}
+    end = MARK_WIDTH
+    for column in COLUMNS:
+        width: int = getattr(layout, column)
+        end += width + 1 if width else 0
+        if width and cell < end:
+            return orders.get(column, Order.URGENCY)
+    return Order.URGENCY
+
+
 @lru_cache(maxsize=256)
 def heading(row: Heading, width: int) -> Content:
     """Draw the line over a group."""

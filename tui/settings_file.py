@@ -11,6 +11,8 @@ from pathlib import Path
 
 from appliance import control, settings
 from appliance.errors import ApplianceError
+from appliance.plain_text import plain
+from appliance.plain_text import all_plain, plain
 from appliance.settings.mistakes import Mistake
 from appliance.storage import Root
 
@@ -42,7 +44,8 @@ class Shown:
 
 
 def masked(text: str) -> str:
-    """Hide what looks like a secret."""
+    """Hide what looks like a secret, and what a terminal would obey."""
+    text = "\n".join(plain(line.expandtabs(4)) for line in text.splitlines())
     text = _IN_URL.sub(rf"\1:{HIDDEN}@", text)
     text = _IN_QUERY.sub(rf"\1{HIDDEN}", text)
     return _UNDER_KEY.sub(_hide, text)
@@ -52,6 +55,12 @@ def _hide(found: re.Match[str]) -> str:
     if _NAMES_A_FILE.search(found[1]):
         return found[0]
     return f'{found[1]}"{HIDDEN}"'
+
+
+def plain_lines(text: str) -> str:
+    """Keep what a terminal would obey out of a text of several lines."""
+    lines = text.replace("\r\n", "\n").split("\n")
+    return "\n".join(plain(line.expandtabs(4)) for line in lines)
 
 
 def look(path: Path, daemons: Iterable[str], root: Root, ours: Mapping[str, str]) -> Shown:
@@ -71,10 +80,10 @@ def look(path: Path, daemons: Iterable[str], root: Root, ours: Mapping[str, str]
     try:
         checked = settings.check(settings.read(path))
     except ApplianceError as error:
-        return Shown(unread=str(error))
-    text = masked(checked.text)
+        return Shown(unread=plain(str(error)))
+    text = plain_lines(masked(checked.text))
     if checked.settings is None:
-        return Shown(text=text, mistakes=checked.mistakes)
+        return Shown(text=text, mistakes=all_plain(checked.mistakes))
     wanted = checked.settings.digests
     running = {"this screen": dict(ours)} | {name: _running(root, name) for name in daemons}
     return Shown(

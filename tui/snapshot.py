@@ -6,6 +6,7 @@ from types import MappingProxyType
 
 from appliance.attention import Attention
 from appliance.line import DeliveryStatus, DiskSample, Heartbeat, Pause, SlideStatus
+from appliance.stores.slide_reading import Kind
 from tui.tally import Tally, tally
 from tui.words import Tone
 
@@ -30,6 +31,8 @@ class Snapshot:
     disk_samples: tuple[DiskSample, ...] = ()
     """How full the disk was during the last days, oldest first."""
     pauses: tuple[Pause, ...] = ()
+    unreadable: Mapping[Kind, int] = field(default_factory=dict)
+    """Rows of the journal that are damaged, or of a newer version."""
 
     counted: Tally | None = field(default=None, compare=False, repr=False)
     """What was counted already of these slides."""
@@ -38,8 +41,8 @@ class Snapshot:
     def tally(self) -> Tally:
         """Slides by id, and how many are where; counted when it is asked for the first time."""
         counted = self.counted
-        if counted is None:
-            counted = tally(self.slides)
+        if counted is None or not counted.is_of(self.slides, self.shards):
+            counted = tally(self.slides, self.shards)
             object.__setattr__(self, "counted", counted)
         return counted
 

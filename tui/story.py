@@ -1,14 +1,15 @@
 """Everything the screen tells about one slide: read once from journal and zones, then frozen."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from PIL import Image
 
-from appliance.errors import RejectedError
+from appliance.errors import IdentityDoubt, RejectedError
 from appliance.line import ZONES, Event, SlideStatus, Stage
+from appliance.plain_text import all_plain
 from appliance.slides.findings import Findings, read_findings
-from appliance.storage import Root
+from appliance.storage import Root, plain_folder
 from appliance.stores.board import Board
 from tui.picture import PictureUnreadable, around_tissue, load
 
@@ -102,16 +103,22 @@ def read_story(board: Board, root: Root, slide_id: str) -> Story | None:
 
 def _folder(board: Board, root: Root, slide_id: str, stage: Stage) -> Path | None:
     name = board.folder(slide_id, stage)
-    return root.path / ZONES[stage] / name if name else None
+    try:
+        return root.path / ZONES[stage] / plain_folder(str(name), slide_id) if name else None
+    except IdentityDoubt:
+        return None
 
 
 def _findings(folder: Path | None) -> Findings | None:
     if folder is None:
         return None
     try:
-        return read_findings(folder)
+        found = read_findings(folder)
     except RejectedError:
         return None
+    # Outlines are long and hold no text that is shown.
+    shown: Findings = all_plain(replace(found, regions=()))
+    return replace(shown, regions=found.regions)
 
 
 def _pictures(folder: Path | None) -> tuple[Image.Image | None, Image.Image | None]:

@@ -21,6 +21,8 @@ class Mark:
     offset: int
     time: str = ""
     """Of the line before, which a line without one belongs to."""
+    is_inside: bool = False
+    """Whether the rest of a line that was too long to be read is still to come."""
 
 
 @dataclass(slots=True)
@@ -67,7 +69,15 @@ class LogTail:
         except OSError:
             return []
         whole = block[: block.rfind(b"\n") + 1]
-        time = mark.time if mark else ""
-        self._marks[path] = Mark(file=file, offset=offset + len(whole), time=time)
+        is_inside = not whole and len(block) == MOST_READ_BYTES
+        read = block if is_inside else whole  # no line of ours is so long: it is stepped over
+        was_inside = mark is not None and mark.is_inside
+        goes_on = (cut or was_inside) and not whole
+        self._marks[path] = Mark(
+            file=file,
+            offset=offset + len(read),
+            time=mark.time if mark else "",
+            is_inside=is_inside or goes_on,
+        )
         lines = whole.decode("utf-8", "replace").split("\n")[:-1]
-        return lines[1:] if cut else lines
+        return lines[1:] if cut or was_inside else lines

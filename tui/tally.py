@@ -25,22 +25,32 @@ class RouteTally:
 class Tally:
     """Slides by id, counted by stage and state; their parcels counted by route."""
 
+    of: tuple[tuple[SlideStatus, ...], tuple[DeliveryStatus, ...]]
+    """What was counted: slides, and shards that belong to none."""
     by_id: Mapping[str, SlideStatus]
     superseded: frozenset[str]
     """Slides whose container was scanned again since."""
     stages: Mapping[tuple[Stage, State], int]
     routes: Mapping[str, RouteTally]
-    """Only routes that a parcel was handed to."""
+    """Parcels of slides; only routes that one was handed to."""
+    shards: Mapping[str, RouteTally]
+    """Parcels that belong to no single slide."""
+
+    def is_of(self, slides: tuple[SlideStatus, ...], shards: tuple[DeliveryStatus, ...]) -> bool:
+        """Whether these very objects were counted."""
+        return self.of[0] is slides and self.of[1] is shards
 
 
-def tally(slides: Iterable[SlideStatus]) -> Tally:
-    """Count slides, and the parcels that belong to them."""
+def tally(slides: tuple[SlideStatus, ...] = (), shards: tuple[DeliveryStatus, ...] = ()) -> Tally:
+    """Count slides, the parcels that belong to them, and shards."""
     by_id = {slide.slide_id: slide for slide in slides}
     return Tally(
+        of=(slides, shards),
         by_id=MappingProxyType(by_id),
         superseded=frozenset(one.supersedes for one in by_id.values() if one.supersedes),
         stages=MappingProxyType(Counter((one.stage, one.state) for one in by_id.values())),
         routes=route_tallies(parcel for one in by_id.values() for parcel in one.deliveries),
+        shards=route_tallies(shards),
     )
 
 

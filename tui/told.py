@@ -16,7 +16,7 @@ from appliance.storage import Root
 Told = TypeVar("Told")
 KINDS = ("removed", "replaced", "cleaned", "kept")
 """What de-identification does with an attribute, in the order in which it is shown."""
-UNLIKELY = ValueError, KeyError, TypeError, AttributeError
+UNLIKELY = ValueError, KeyError, TypeError, AttributeError, OverflowError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

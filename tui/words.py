@@ -210,7 +210,9 @@ def doing(slide: SlideStatus, now: float) -> str:
 
 
 def left(seconds: float) -> str:
-    """Say how much longer something takes, in whole seconds."""
+    """Say in at most 9 cells how much longer something takes."""
+    if seconds >= HOUR_S:
+        return f"{math.ceil(seconds / HOUR_S)} h left"
     return f"{duration(math.ceil(seconds) or 1).replace('.0', '')} left"
 
 

@@ -323,7 +323,9 @@ def read(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except FileNotFoundError as error:
-        raise ConfigError(f"The settings file {path} does not exist.") from error
+        raise ConfigError(
+            f"The settings file {path} does not exist; coverslip setup makes one."
+        ) from error
     except OSError as error:
         raise ConfigError(f"The settings file {path} cannot be read by this user.") from error
     except UnicodeDecodeError as error:

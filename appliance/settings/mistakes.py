@@ -7,6 +7,7 @@ from typing import Any, Final, get_args
 
 from pydantic import BaseModel, ValidationError
 
+from appliance.plain_text import plain
 from appliance.settings.places import Place, line_of, lines_of
 from appliance.settings.sections import MisplacedValue
 from appliance.settings.sentences import EMPTY_LIST, did_you_mean, expectation
@@ -69,7 +70,7 @@ def _mistake(raw: Any, root: type[BaseModel], lines: Mapping[Place, int]) -> Mis
     cause = raw.get("ctx", {}).get("error")
     if isinstance(cause, MisplacedValue):
         place = (*place, *cause.at)
-    sentence = _sentence(raw, location, place, root)
+    sentence = plain(_sentence(raw, location, place, root))  # a key in quotes may be anything
     return Mistake(sentence=sentence, place=place, line=line_of(place, lines))
 
 

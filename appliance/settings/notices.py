@@ -64,7 +64,7 @@ class Email(Section):
     """None trusts the certificate authorities of the system."""
     sender: Mailbox
     to: tuple[Mailbox, ...] = Field(min_length=1)
-    user: str | None = None
+    user: str | None = Field(default=None, pattern=r"^[ -~]{1,200}$")
     password_file: Path | None = None
     waiver: str | None = Field(default=None, min_length=10)
     """Why it may do without TLS; who decided it."""

@@ -5,13 +5,23 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from appliance.errors import RejectedError
 from appliance.line import Verdict
 from appliance.slides.classes import SlideClass, by_key
+from appliance.storage import open_plain
 
 FINDINGS_JSON = "findings.json"
+_MOST_BYTES: Final = 32 << 20
+_UNSOUND: Final = (
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    ArithmeticError,
+    RecursionError,
+)
 CLASS_MAP_PNG = "class_map.png"
 FOCUS_MAP_PNG = "focus_map.png"
 """`(rows, columns)` uint8: 1 blurred to 255 sharp, 0 where there is no tissue."""
@@ -194,7 +204,7 @@ class Findings:
         """
         try:
             findings = _findings(json.loads(text))
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except _UNSOUND as error:
             raise RejectedError(
                 "The findings of this slide are damaged; let inference run again."
             ) from error
@@ -210,7 +220,8 @@ def read_findings(folder: Path) -> Findings:
         The file is missing or damaged.
     """
     try:
-        text = (folder / FINDINGS_JSON).read_bytes()
+        with open_plain(folder / FINDINGS_JSON) as file:
+            text = file.read(_MOST_BYTES)
     except OSError as error:
         raise RejectedError(
             "The findings of this slide cannot be read; let inference run again."

@@ -15,6 +15,7 @@ from appliance.stores.journal_schema import (
     slides,
 )
 from appliance.stores.slide_reading import SlideReading
+from appliance.stores.sound_rows import is_moment
 
 MOST_SCANS = 50
 """Of one container: a chain that is longer is not followed to its end."""
@@ -38,28 +39,28 @@ class Board(SlideReading):
         if slide_id is not None:
             statement = statement.where(events.c.slide_id == slide_id)
         with self._engine.connect() as connection:
-            rows = connection.execute(
-                statement.order_by(events.c.number.desc()).limit(newest)
-            ).mappings()
-            return tuple(Event(**dict(row)) for row in reversed(rows.all()))
+            statement = statement.order_by(events.c.number.desc()).limit(newest)
+            rows = self._rows(connection, statement, "event")
+            return tuple(Event(**dict(row)) for row in reversed(rows))
 
     def heartbeats(self) -> tuple[Heartbeat, ...]:
         """Give when each daemon was last seen, by name."""
         with self._engine.connect() as connection:
-            rows = connection.execute(select(heartbeats).order_by(heartbeats.c.daemon)).mappings()
+            statement = select(heartbeats).order_by(heartbeats.c.daemon)
+            rows = self._rows(connection, statement, "heartbeat")
             return tuple(Heartbeat(**dict(row)) for row in rows)
 
     def pauses(self) -> tuple[Pause, ...]:
         """Give the daemons that are paused, by name."""
         with self._engine.connect() as connection:
-            rows = connection.execute(select(pauses).order_by(pauses.c.daemon)).mappings()
+            rows = self._rows(connection, select(pauses).order_by(pauses.c.daemon), "pause")
             return tuple(Pause(**dict(row)) for row in rows)
 
     def disk_samples(self, *, since: float) -> tuple[DiskSample, ...]:
         """Give how full the disk was since then, oldest first."""
         statement = select(disk_samples).where(disk_samples.c.at >= since)
         with self._engine.connect() as connection:
-            rows = connection.execute(statement.order_by(disk_samples.c.at)).mappings()
+            rows = self._rows(connection, statement.order_by(disk_samples.c.at), "sample")
             return tuple(DiskSample(**dict(row)) for row in rows)
 
     def throughput(self, *, since: float, bin_s: float, n_bins: int) -> Throughput:
@@ -127,7 +128,7 @@ class Board(SlideReading):
         )
         with self._engine.connect() as connection:
             rows = connection.execute(statement).all()
-        times = {row.stage: float(row.committed_at) for row in rows}
+        times = {row.stage: row.committed_at for row in rows if is_moment(row.committed_at)}
         return {stage: times[stage] for stage in Stage if stage in times}
 
     def named_folders(self, stage: str) -> frozenset[str]:

@@ -10,6 +10,7 @@ from appliance.stores.board import Board
 from appliance.stores.database import READ_ONLY
 from appliance.stores.journal_schema import events, products, slides
 from appliance.stores.parcels import Parcels
+from appliance.stores.shown_board import ShownBoard
 
 Clock = Callable[[], float]
 
@@ -38,6 +39,7 @@ class SlideRows:
         self._clock = clock
         self.lease_s = lease_s
         self.board = Board(engine)
+        self.shown = ShownBoard(engine)
         self.parcels = Parcels(engine, clock, lease_s=lease_s)
 
     def _set(self, condition: Any, **values: Any) -> bool:

@@ -8,6 +8,7 @@ from appliance.errors import LimitReached
 from appliance.line import SlideStatus, State, Verdict
 from appliance.stores.journal_rows import SlideRows
 from appliance.stores.journal_schema import parcels, slides
+from appliance.stores.sound_rows import is_moment
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +39,7 @@ class Needs(SlideRows):
         statement = select(slides.c.slide_id).where(or_(slides.c.state != State.DONE, rescan))
         with self._reader.connect() as connection:
             found = connection.scalars(statement.order_by(slides.c.created_at)).all()
-        return self.board.read_slides(found)
+        return self.shown.read_slides(found)
 
     def superseded(self) -> frozenset[str]:
         """Give the ids of slides whose container was scanned again since."""
@@ -72,13 +73,17 @@ def _failing(connection: Connection) -> dict[str, tuple[int, float | None]]:
     )
     statement = select(parcels.c.route, func.count(), func.min(parcels.c.created_at))
     rows = connection.execute(statement.where(in_vain).group_by(parcels.c.route)).all()
-    return {route: (number, first) for route, number, first in rows}
+    return {
+        route: (number, first)
+        for route, number, first in rows
+        if isinstance(route, str) and is_moment(first)
+    }
 
 
 def _refused(connection: Connection) -> dict[str, int]:
     shard = and_(parcels.c.state == State.ASIDE, parcels.c.slide_id.is_(None))
     statement = select(parcels.c.route, func.count()).where(shard).group_by(parcels.c.route)
-    return {row.route: row[1] for row in connection.execute(statement)}
+    return {row[0]: row[1] for row in connection.execute(statement) if isinstance(row[0], str)}
 
 
 def _arrived(connection: Connection, since: float) -> dict[str, float]:

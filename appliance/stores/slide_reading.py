@@ -7,13 +7,12 @@ slides or of those touched lately, and only slides of another version are read.
 import itertools
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy import (
     Connection,
     Engine,
     Executable,
-    RowMapping,
     Select,
     func,
     select,
@@ -24,10 +23,14 @@ from sqlalchemy import (
 from appliance.line import DeliveryStatus, Mark, SlideStatus, Stage, State, Verdict
 from appliance.stores.database import READ_ONLY
 from appliance.stores.journal_schema import events, parcels, slides
+from appliance.stores.sound_rows import is_moment
 
 NEWEST_SLIDES = 500
 MOST_AT_ONCE = 500
 """Slides in one question; a database limits how many values a statement may name."""
+
+Kind = Literal["slide", "delivery", "shard", "event", "heartbeat", "pause", "sample"]
+"""What a row tells of."""
 
 Version = tuple[float, int, str, str, float]
 """Of a slide: changes whenever anything of its row or of its parcels does."""
@@ -81,7 +84,7 @@ class SlideReading:
         with self._engine.connect() as connection:
             for first in range(0, len(slide_ids), MOST_AT_ONCE):
                 some = slide_ids[first : first + MOST_AT_ONCE]
-                found |= {slide.slide_id: slide for slide in _read(connection, some)}
+                found |= {slide.slide_id: slide for slide in self._read(connection, some)}
         return tuple(found[slide_id] for slide_id in slide_ids if slide_id in found)
 
     def versions(self, *, newest: int) -> dict[str, Version]:
@@ -101,7 +104,7 @@ class SlideReading:
         """Give the parcels that belong to no single slide: shards of shuffled tiles."""
         statement = select(*_OF_DELIVERY).where(parcels.c.slide_id.is_(None))
         with self._engine.connect() as connection:
-            rows = connection.execute(statement.order_by(parcels.c.created_at)).mappings()
+            rows = self._rows(connection, statement.order_by(parcels.c.created_at), "shard")
             return tuple(_delivery(row) for row in rows)
 
     def shards_version(self) -> tuple[int, float]:
@@ -114,12 +117,38 @@ class SlideReading:
 
     def _versions(self, statement: Select[Any]) -> dict[str, Version]:
         with self._engine.connect() as connection:
-            return {row[0]: tuple(row[1:]) for row in connection.execute(statement)}
+            return {row[0]: tuple(row[1:]) for row in self._fetched(connection, statement)}
+
+    def _read(self, connection: Connection, slide_ids: Sequence[str]) -> Iterable[SlideStatus]:
+        chosen = select(*_OF_SLIDE).where(slides.c.slide_id.in_(slide_ids))
+        sent = (
+            select(parcels.c.slide_id, *_OF_DELIVERY)
+            .where(parcels.c.slide_id.in_(slide_ids))
+            .order_by(parcels.c.slide_id, parcels.c.created_at)
+        )
+        rows = self._rows(connection, chosen, "slide")
+        by_slide = itertools.groupby(
+            self._rows(connection, sent, "delivery"), key=lambda row: str(row["slide_id"])
+        )
+        deliveries = {
+            slide_id: tuple(_delivery(row) for row in of_one) for slide_id, of_one in by_slide
+        }
+        return [_slide(row, deliveries.get(row["slide_id"], ())) for row in rows]
+
+    def _rows(
+        self, connection: Connection, statement: Select[Any], kind: Kind
+    ) -> Sequence[Mapping[Any, Any]]:
+        """Read rows of a kind, each with its columns by name."""
+        del kind  # here all are read alike: a daemon overlooks no row
+        return connection.execute(statement).mappings().all()
+
+    def _fetched(self, connection: Connection, statement: Select[Any]) -> Sequence[Any]:
+        return connection.execute(statement).all()
 
 
 def touched_at(version: Version) -> float:
-    """When a slide's own row was written last."""
-    return version[0]
+    """When a slide's own row was written last; 0 when it says no time."""
+    return version[0] if is_moment(version[0]) else 0.0
 
 
 def _versions() -> Select[Any]:
@@ -139,21 +168,7 @@ def _versions() -> Select[Any]:
     )
 
 
-def _read(connection: Connection, slide_ids: Sequence[str]) -> Iterable[SlideStatus]:
-    rows = connection.execute(select(*_OF_SLIDE).where(slides.c.slide_id.in_(slide_ids)))
-    sent = connection.execute(
-        select(parcels.c.slide_id, *_OF_DELIVERY)
-        .where(parcels.c.slide_id.in_(slide_ids))
-        .order_by(parcels.c.slide_id, parcels.c.created_at)
-    ).mappings()
-    deliveries = {
-        slide_id: tuple(_delivery(row) for row in of_one)
-        for slide_id, of_one in itertools.groupby(sent, key=lambda row: str(row["slide_id"]))
-    }
-    return [_slide(row, deliveries.get(row["slide_id"], ())) for row in rows.mappings()]
-
-
-def _delivery(row: RowMapping) -> DeliveryStatus:
+def _delivery(row: Mapping[Any, Any]) -> DeliveryStatus:
     values: dict[str, Any] = {name: row[name] for name in DeliveryStatus.__slots__}
     values["state"] = State(values["state"])
     values["route"], values["kind"] = sys.intern(values["route"]), sys.intern(values["kind"])

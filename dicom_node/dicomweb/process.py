@@ -144,7 +144,7 @@ def start_web(
             store=receiver.store,
             refused=refused,
             maximum_associations=settings.node.maximum_associations,
-            is_drained=Pausing(journal, NODE),
+            is_drained=Pausing(journal, NODE, look_every_s=0.0),
         ),
         maximum_requests=dicomweb.maximum_requests,
         limits=limits,

@@ -1,5 +1,6 @@
 """What needs a person now: a look at the line in, notices out. Pure but for `look`."""
 
+import itertools
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ NAME = "notify"
 """Of our own daemon, which nobody tells of: the screen does."""
 RESCANS_S = 7 * 86_400.0
 """A verdict that is older is no news, also to one who was off for a while."""
+MOST_SLIDES = 1000
+"""Slides that are told of at a time: of more nobody reads, and each is kept, and sent."""
 GIB = 2**30
 
 
@@ -54,7 +57,7 @@ def look(
         free_bytes=free_bytes(settings.storage.root),
         slides=journal.unsettled(since=now - RESCANS_S),
         superseded=journal.superseded(),
-        heartbeats=journal.board.heartbeats(),
+        heartbeats=journal.shown.heartbeats(),
         routes=journal.route_needs(since=now - limit_s),
         paused=frozenset(pause.daemon for pause in journal.board.pauses()),
     )
@@ -74,8 +77,13 @@ def notices_of(seen: Look, settings: Settings) -> tuple[Notice, ...]:
     return tuple(one for one in found if one.subject in told)
 
 
-def _slides(seen: Look, settings: Settings) -> Iterator[Notice]:
-    for slide in seen.slides:
+def _slides(seen: Look, settings: Settings) -> list[Notice]:
+    """Give the newest, the oldest of them first."""
+    return list(itertools.islice(_newest_first(seen, settings), MOST_SLIDES))[::-1]
+
+
+def _newest_first(seen: Look, settings: Settings) -> Iterator[Notice]:
+    for slide in reversed(seen.slides):
         if slide.error_code == SET_ASIDE_BY_OPERATOR:
             continue  # somebody knows
         need = attention(slide, now=seen.at, is_superseded=slide.slide_id in seen.superseded)

@@ -3,11 +3,11 @@
 import smtplib
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from email.message import EmailMessage
 from email.utils import format_datetime
-from typing import Final
+from typing import IO, Final
 
 from appliance.errors import ApplianceError, ConfigError, DeliveryRefused, PeerUnavailable
 from appliance.settings import Email, Notices, credential
@@ -18,6 +18,7 @@ from dicom_node.status import PeerFailed
 
 _TIMEOUT_S: Final = 30.0
 _FOR_EVER: Final = range(500, 600)
+_MOST_SAID_BYTES: Final = 65_536
 
 
 class MailReceiver:
@@ -78,7 +79,8 @@ class MailReceiver:
         if self._email.user is not None:
             server.login(self._email.user, self._password())
         refused = server.send_message(self._letter(message))
-        server.quit()
+        with suppress(OSError):  # it has taken it: how it ends matters to nobody
+            server.quit()
         return len(refused)
 
     def _letter(self, message: Message) -> EmailMessage:
@@ -107,6 +109,10 @@ class MailReceiver:
             raise ConfigError(
                 f"notices.email.password_file: {path} does not hold one password in one line."
             )
+        if not password.isascii():  # mail servers differ in how they read others
+            raise ConfigError(
+                f"notices.email.password_file: the password in {path} has letters beyond ASCII."
+            )
         return password
 
 
@@ -125,6 +131,32 @@ class _Server(smtplib.SMTP):
         if self._first is None:
             return opened
         return self._first.wrap_socket(opened, server_hostname=self._host)
+
+    def getreply(self) -> tuple[int, bytes]:
+        """Read a reply, which may be of many lines, but not without end."""
+        if self.file is None and self.sock is not None:
+            self.file = _Said(self.sock.makefile("rb"))
+        return super().getreply()
+
+
+class _Said:
+    """What a mail server says, as smtplib reads it."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self._left = _MOST_SAID_BYTES
+
+    def readline(self, most: int) -> bytes:
+        """Read a line; raises OSError once it has said too much."""
+        line = self._file.readline(most)
+        self._left -= len(line)
+        if self._left < 0:
+            raise OSError("too much")
+        return line
+
+    def close(self) -> None:
+        """Close it."""
+        self._file.close()
 
 
 def _literal(opened: socket.socket) -> str:
@@ -146,9 +178,21 @@ def _mail_errors(secured: ClientContext | None) -> Iterator[None]:
         raise DeliveryRefused("The mail server refused every address it was given.") from error
     except smtplib.SMTPResponseException as error:
         raise _by_code(error) from error
-    except OSError as error:  # of smtplib's own and of ssl's, too
-        failure = None if secured is None else secured.described()
-        raise failure or PeerUnavailable(_UNREACHED) from error
+    except smtplib.SMTPServerDisconnected as error:
+        raise _unreached(secured) from error
+    except smtplib.SMTPException as error:
+        raise DeliveryRefused(_NO_LOGIN) from error
+    except OSError as error:  # of ssl, too
+        raise _unreached(secured) from error
+    except ValueError as error:  # its challenge is no base64
+        raise DeliveryRefused(_NO_LOGIN) from error
+
+
+def _unreached(secured: ClientContext | None) -> ApplianceError:
+    failure = None if secured is None else secured.described()
+    return failure or PeerUnavailable(
+        "The mail server does not answer at its address, or broke off."
+    )
 
 
 def _by_code(error: smtplib.SMTPResponseException) -> ApplianceError:
@@ -158,4 +202,4 @@ def _by_code(error: smtplib.SMTPResponseException) -> ApplianceError:
     return DeliveryRefused(sentence) if error.smtp_code in _FOR_EVER else PeerFailed(sentence)
 
 
-_UNREACHED: Final = "The mail server does not answer at its address, or broke off."
+_NO_LOGIN: Final = "The mail server offers no login that we can follow."

@@ -5,6 +5,7 @@ what comes and goes does not ring all day. Each receiver has a box of its own: o
 for hours gets, when it is back, one message about what is still so.
 """
 
+import itertools
 import secrets
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -15,6 +16,8 @@ from dicom_node.notify.notice import Notice
 
 CALM_S = 600.0
 """What was gone for so long is news when it comes back."""
+MOST_SETTLED = 1000
+"""Keys of what is over that a box keeps: a journal that makes ever new ones fills nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,6 +120,7 @@ def _renewed(
     still = {key: present[key] for key in box.waiting if key in present}
     come = {key: one for key, one in present.items() if key in new or key in box.settled}
     settled = (box.settled | box.waiting.keys()) - present.keys()
+    settled = frozenset(itertools.islice(settled, MOST_SETTLED))
     waiting = still | come
     return replace(
         box,
@@ -128,7 +132,8 @@ def _renewed(
 
 def _packed(box: Box, going: Sequence[str], *, now: float, is_quiet: bool, message_id: str) -> Box:
     after_quiet = box.was_quiet and not is_quiet
-    staying = {key: notice for key, notice in box.waiting.items() if key not in going}
+    gone = set(going)
+    staying = {key: notice for key, notice in box.waiting.items() if key not in gone}
     message = Message(
         message_id=message_id,
         at=now,

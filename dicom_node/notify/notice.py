@@ -25,6 +25,8 @@ _FINDING: Final = re.compile(
     r"(?:is folded|is covered by (?:dark spots|pen marks|blood)|lies under air bubbles"
     r"|is out of focus)"
 )
+_LONGEST_REASON: Final = 1000
+_MOST_FINDINGS: Final = 6
 _NO_TISSUE: Final = "No tissue was found on the slide."
 _MINUTE_S: Final = 60.0
 
@@ -166,7 +168,7 @@ def _told_apart(slide_id: str) -> str:
 
 
 def _why(reason: str) -> str:
-    found = _FINDING.findall(reason)
+    found = _FINDING.findall(reason[:_LONGEST_REASON])[:_MOST_FINDINGS]
     if found:
         return "; ".join(found)
     return "no tissue was found on it" if _NO_TISSUE in reason else "its quality is too low"

@@ -27,7 +27,7 @@ def address_of(host: str, port: int, notices: Notices) -> str:
     """
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError) as error:  # a label of a name may be too long
+    except (OSError, ValueError) as error:  # a label of a name may be too long, or hold a NUL
         raise PeerUnavailable("The name of the receiver cannot be looked up.") from error
     addresses = [str(address[0]) for *_, address in found]
     inside = [address for address in addresses if notices.holds(address)]

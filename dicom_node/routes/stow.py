@@ -1,19 +1,19 @@
 """Storing DICOM files as they are by STOW-RS (PS3.18 10.5): a client that streams from the disk."""
 
-import os
 import secrets
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Final
+from typing import Final
 
 import httpx
 
 from appliance.errors import DeliveryRefused, PeerUnavailable
 from appliance.settings import Web
 from dicom_node.quiet import silence_libraries
+from dicom_node.routes.store_body import StoreBody, open_file
 from dicom_node.send.bearer import bearer
 from dicom_node.send.client_tls import ClientContext, client_context
 from dicom_node.send.presence import keys_of
@@ -33,7 +33,6 @@ from dicom_node.status import AlreadyThere, PeerFailed, check_answer, refusal_of
 REQUEST_BYTES: Final = 64 * 2**20
 """A request takes more files until it is so long; a longer file goes alone."""
 REQUEST_FILES: Final = 100
-_CHUNK_BYTES: Final = 1 << 20
 _MAXIMUM_ANSWER_BYTES: Final = 4 * 2**20
 _TIMEOUTS: Final = httpx.Timeout(connect=10.0, read=300.0, write=60.0, pool=10.0)
 """A peer may take long to make a large object durable."""
@@ -178,8 +177,8 @@ class _Service:
         """Send one request, and read what its answer says about each instance."""
         boundary = secrets.token_hex(16)
         with ExitStack() as stack:
-            opened = [stack.enter_context(_open(one.path)) for one in batch]
-            body = _Multipart(opened, boundary)
+            opened = [stack.enter_context(open_file(one.path)) for one in batch]
+            body = StoreBody(opened, boundary)
             headers = {
                 "Accept": _DICOM_JSON,
                 "Content-Type": f'multipart/related; type="application/dicom"; boundary={boundary}',
@@ -248,30 +247,6 @@ def _check_reasons(reasons: Sequence[int], status: int) -> None:
         raise AlreadyThere(f"The peer did not store the object and gave no reason (HTTP {status}).")
 
 
-class _Multipart:
-    """A multipart/related body (PS3.18 8.6.1.2.2) out of open files, with its exact length."""
-
-    def __init__(self, files: Sequence[IO[bytes]], boundary: str) -> None:
-        self._files = [(file, os.fstat(file.fileno()).st_size) for file in files]
-        self._head = f"--{boundary}\r\nContent-Type: application/dicom\r\n\r\n".encode()
-        self._tail = f"--{boundary}--\r\n".encode()
-        parts = sum(len(self._head) + size + len(_LINE_END) for _, size in self._files)
-        self.length = parts + len(self._tail)
-
-    def __iter__(self) -> Iterator[bytes]:
-        for file, size in self._files:
-            yield self._head
-            remaining = size
-            while remaining:
-                chunk = file.read(min(_CHUNK_BYTES, remaining))
-                if not chunk:
-                    raise PeerUnavailable("A file became shorter while it was sent.")
-                remaining -= len(chunk)
-                yield chunk
-            yield _LINE_END
-        yield self._tail
-
-
 @contextmanager
 def _service(web: Web) -> Iterator[_Service]:
     secured = client_context(web.tls) if web.url.scheme == "https" else None
@@ -315,16 +290,6 @@ def _http_errors(secured: ClientContext | None) -> Iterator[None]:
         raise PeerUnavailable("The connection to the peer broke off.") from error
 
 
-@contextmanager
-def _open(path: Path) -> Iterator[IO[bytes]]:
-    try:
-        file = path.open("rb")
-    except OSError as error:
-        raise PeerUnavailable("A file could not be read while it was sent.") from error
-    with file:
-        yield file
-
-
 def _read(answer: httpx.Response) -> bytes:
     content = bytearray()
     for chunk in answer.iter_bytes():
@@ -334,5 +299,4 @@ def _read(answer: httpx.Response) -> bytes:
     return bytes(content)
 
 
-_LINE_END: Final = b"\r\n"
 _NO_SEARCH: Final = frozenset({400, 404, 405, 406, 501})

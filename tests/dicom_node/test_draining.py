@@ -11,7 +11,7 @@ from dicom_node.contexts import STORAGE_COMMITMENT
 from dicom_node.receive.admission import DRAINED, AllowedPeer, Refusal, Request, Rules, admit
 from dicom_node.send.association import associated, echo
 from dicom_node.send.sender import outgoing, send
-from tests.dicom_node.conftest import Hospital, wait_until
+from tests.dicom_node.conftest import Hospital
 from tests.dicom_node.objects import Image, write
 from tests.dicom_node.web_scanner import serving
 
@@ -60,7 +60,6 @@ def test_a_drained_node_tells_scanners_to_wait_and_takes_them_again(
     echo(hospital.endpoint)
     assert any("as an operator asked" in text for text in hospital.texts())
     hospital.journal.go_on("node", operator="anna", words="It takes slides again.")
-    wait_until(lambda: not is_refused(hospital))
     send([file], hospital.endpoint)
     assert len(hospital.stored_files()) == 1
 
@@ -71,7 +70,7 @@ def test_an_association_that_was_open_before_ends_as_it_would(
     path = write(Image(), tmp_path)
     with associated(hospital.endpoint, [build_context(VL_WSI, JPEG)]) as association:
         drain(hospital)
-        wait_until(lambda: is_refused(hospital))
+        assert is_refused(hospital)
         assert association.send_c_store(path).Status == 0
     assert len(hospital.stored_files()) == 1
 

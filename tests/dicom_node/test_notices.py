@@ -118,6 +118,20 @@ def test_a_rescan_is_told_with_the_shares_that_ask_for_it(settings: Settings) ->
     assert (notice.slide_id, notice.scanner) == (SLIDE, "scanner-a")
 
 
+def test_a_reason_without_end_and_slides_without_number_make_no_endless_message(
+    settings: Settings,
+) -> None:
+    reason = "1 % of the tissue is folded. " * 5000
+    scans = [
+        slide(slide_id=str(number), verdict=Verdict.RESCAN, reason=reason)
+        for number in range(MOST_SLIDES + 1)
+    ]
+    notices = notices_of(seen(settings, slides=tuple(scans)), settings)
+    assert len(notices) == MOST_SLIDES
+    assert max(len(notice.sentence) for notice in notices) < 250
+    assert notices[-1] == of_slide(scans[-1], Attention.RESCAN, settings)
+
+
 @pytest.mark.parametrize(
     "artifact", ["fold", "dark_spot", "pen", "bubble", "out_of_focus", "blood"]
 )
@@ -282,6 +296,15 @@ def test_what_was_over_before_it_was_told_is_not_told_and_is_when_it_comes_back(
     day.look(notice(1))
     day.look(notice(1), after_s=30)
     assert keys(day.take()) == ["rescan:1"]
+
+
+def test_ever_new_things_in_a_quiet_night_fill_no_memory() -> None:
+    day = Day()
+    for number in range(20):
+        found = [notice(200 * number + one) for one in range(200)]
+        day.look(*found, quiet=True, after_s=CALM_S)
+    assert len(day.memory.boxes["webhook"].settled) == MOST_SETTLED
+    assert len(day.memory.known) <= 400
 
 
 def test_what_comes_and_goes_is_told_again_only_after_a_while() -> None:

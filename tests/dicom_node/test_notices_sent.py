@@ -212,6 +212,40 @@ def test_what_a_mail_server_says_is_told_by_number_and_never_quoted(
             send_all(settings)
 
 
+def test_a_mail_server_that_hangs_up_after_it_took_a_letter_gets_no_copy(
+    tmp_path: Path, keys: Certificates
+) -> None:
+    with mail_post(keys) as post:
+        post.hangs_up = True
+        send_all(settings_of(tmp_path, email=email(post, tmp_path, keys)))
+    assert len(post.letters) == 1
+
+
+@pytest.mark.parametrize(
+    ("challenge", "sentence"),
+    [
+        ("334 no!base64", "offers no login that we can follow"),
+        ("\r\n".join(["334-on and on"] * 10_000), "or broke off"),
+    ],
+)
+def test_a_mail_server_that_talks_nonsense_is_said(
+    challenge: str, sentence: str, tmp_path: Path, keys: Certificates
+) -> None:
+    with mail_post(keys) as post:
+        post.challenge = challenge
+        with pytest.raises(ApplianceError, match=sentence):
+            send_all(settings_of(tmp_path, email=email(post, tmp_path, keys)))
+
+
+def test_a_password_that_mail_servers_read_in_different_ways_is_said_at_the_start(
+    tmp_path: Path, keys: Certificates
+) -> None:
+    settings = settings_of(tmp_path, email=email(Post(), tmp_path, keys))
+    (tmp_path / "password").write_text("geheimä\n")
+    with pytest.raises(ConfigError, match="letters beyond ASCII"):
+        receivers_of(settings, terms_of(settings))
+
+
 @pytest.mark.parametrize(
     ("status", "sentence"),
     [

@@ -24,6 +24,7 @@ from appliance.errors import (
 )
 from appliance.settings import ClientTls, ServerTls, Web
 from dicom_node.routes import stow
+from dicom_node.routes.store_body import StoreBody
 from dicom_node.send.sender import Outgoing, outgoing
 from dicom_node.send.web_answer import ServiceRefused, found_sets, retry_after_s, store_answer
 from dicom_node.status import PeerBusy, PeerFailed
@@ -515,7 +516,7 @@ def test_a_file_that_shrinks_while_it_is_sent_is_no_success(
 ) -> None:
     (one,) = made(tmp_path)
     with one.path.open("rb") as file:
-        body = stow._Multipart([file], "b")
+        body = StoreBody([file], "b")
         one.path.write_bytes(b"short")
         with pytest.raises(PeerUnavailable, match="became shorter"):
             list(body)

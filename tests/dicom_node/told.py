@@ -12,7 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from aiosmtpd.controller import Controller
-from aiosmtpd.smtp import AuthResult, LoginPassword
+from aiosmtpd.smtp import MISSING, AuthResult, LoginPassword
 
 from tests.dicom_node.real_peers import Certificates, free_port
 
@@ -85,6 +85,8 @@ class Post:
         self.password = "open sesame"  # noqa: S105  of this test alone
         self.refused: frozenset[str] = frozenset()
         self.answer = "250 taken"
+        self.challenge = ""
+        self.hangs_up = False
         self.port = free_port()
 
     async def handle_RCPT(  # noqa: N802  aiosmtpd's names
@@ -103,6 +105,19 @@ class Post:
             assert isinstance(letter, EmailMessage)
             self.letters.append(letter)
         return self.answer
+
+    async def handle_QUIT(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802
+        if self.hangs_up:
+            server.transport.abort()
+        return "221 bye"
+
+    async def handle_AUTH(  # noqa: N802
+        self, server: Any, session: Any, envelope: Any, arguments: list[str]
+    ) -> Any:
+        if not self.challenge:
+            return MISSING  # go on to `check`
+        await server.push(self.challenge)
+        return "535 no"
 
     def check(
         self, server: Any, session: Any, envelope: Any, mechanism: str, data: LoginPassword

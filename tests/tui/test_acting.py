@@ -6,16 +6,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 from textual import events
 from textual.pilot import Pilot
 from textual.widgets import Footer, Input
 
 from appliance.control import Command, Operator
-from appliance.errors import ConflictingInstance
-from appliance.line import Mark, Outcome, Role, Stage, State, Verdict
+from appliance.errors import ConflictingInstance, RejectedError
+from appliance.line import Mark, Outcome, Parcel, Role, Stage, State, Verdict
 from appliance.pausing import pause_actions
 from appliance.settings import Settings
 from appliance.stores.journal import Journal
+from appliance.stores.journal_schema import slides
+from dicom_node.deliver.actions import delivery_actions
 from dicom_node.deliver.probing import Probing
 from dicom_node.peer import ArchivePeer
 from tests.tui.test_app import drive, seen, sees, state, until
@@ -224,7 +227,8 @@ def test_of_two_objects_under_one_identifier_the_operator_chooses(
         await pilot.press("k")
         await sees(pilot, "the one that came first")
         await pilot.press("escape")
-        await pilot.press("k", "down", "enter")
+        await pilot.press("k", "enter")
+        await pilot.press("k", "down", "down", "enter")
         await sees(pilot, "goes on with the chosen object.")
 
     drive(app, script)
@@ -393,5 +397,31 @@ def test_the_palette_acts_too(app: CoverslipApp, journal: Journal, serve: Serve)
         await sees(pilot, "Hold: waitings")
         await pilot.press("enter")
         await until(pilot, lambda: state(journal, "waitingslide") is State.HELD, "held")
+
+    drive(app, script)
+
+
+def test_what_a_route_refused_is_sent_again(app: CoverslipApp, journal: Journal, serve: Serve):
+    journal.add_slide("refusedslide", scanner="scanner-a", last_byte_at=time.time())
+    parcel = Parcel(
+        parcel_id="one", route="pacs", kind="report", folder="one@0", slide_id="refusedslide"
+    )
+    with journal._engine.begin() as connection:
+        connection.execute(update(slides).values(stage=Stage.DELIVER, state=State.WAITING))
+        journal.parcels.add(connection, parcel)
+    claim = journal.parcels.claim("pacs")
+    assert claim is not None
+    journal.parcels.set_aside(claim, RejectedError("The PACS does not know this patient."))
+    serve("deliver@pacs", delivery_actions(journal, "pacs"))
+
+    def states() -> set[State]:
+        return {one.state for one in journal.parcels.pending()}
+
+    async def script(pilot: Pilot[None]) -> None:
+        await sees(pilot, "The PACS does not know this patient.")
+        assert states() == {State.ASIDE}
+        await pilot.press("f")
+        await sees(pilot, "tries again now")
+        assert states() == {State.WAITING}
 
     drive(app, script)

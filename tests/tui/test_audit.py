@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 import pytest
 from textual.pilot import Pilot
@@ -12,6 +13,8 @@ from appliance.settings import Settings
 from appliance.stores.journal import Journal
 from tui.app import CoverslipApp
 from tui.audit import OPERATOR, event_line, is_operator, wanted, whole_event
+from tui.screens.audit import AuditScreen
+from tui.view import View
 
 NOW = 1_790_000_000.0
 LIMIT_S = 8.0
@@ -68,6 +71,27 @@ def test_what_is_not_of_today_shows_its_day() -> None:
     day = time.strftime("%m-%d", time.localtime(it.at))
     assert day not in event_line(it, name="", now=NOW, width=78).plain
     assert day in event_line(it, name="", now=NOW + 2 * 86_400, width=78).plain
+
+
+def test_an_event_that_is_committed_late_is_not_missed(settings: Settings) -> None:
+    rows = [replace(event("node", "complete", "done"), number=number) for number in (1, 2, 4)]
+
+    class LateBoard:
+        """As a journal on PostgreSQL may answer: number 3 comes after number 4."""
+
+        def events(self, *, slide_id: str | None, after: int, newest: int) -> tuple[Event, ...]:
+            return tuple(row for row in sorted(rows, key=at_number) if row.number > after)
+
+    view = View(settings=settings, snapshot=None, now=NOW)
+    screen = AuditScreen(view, board=LateBoard)  # type: ignore[arg-type]
+    assert [one.number for one in screen.read()] == [1, 2, 4]
+    rows.append(replace(rows[0], number=3))
+    assert [one.number for one in screen.read()] == [3]
+    assert screen.read() == []
+
+
+def at_number(it: Event) -> int:
+    return it.number
 
 
 # On the screen.

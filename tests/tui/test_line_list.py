@@ -126,7 +126,8 @@ def test_a_click_stops_at_a_line_and_enter_opens_it() -> None:
         assert not app.lines.following
         await pilot.press("down")
         assert app.lines.following
-        await pilot.resize_terminal(40, 6)
+        for size in ((1, 1), (2, 2), (40, 6)):
+            await pilot.resize_terminal(*size)
         assert app.seen == [24, 25, 26, 27, 28, 29]
 
     drive(script)

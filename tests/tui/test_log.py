@@ -1,6 +1,9 @@
 """The log: by words, slide, name and level; live, and stopped by whoever reads."""
 
 import asyncio
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -81,6 +84,7 @@ def test_a_line_fits_its_width_and_its_level_has_a_letter(width: int) -> None:
     for text in LINES:
         drawn = log_line(read_line(text), name="S26-01877-A1", width=width)
         assert drawn.cell_length == width
+    assert "@pacs" in log_line(read_line(LINES[2]), name="", width=78).plain
     plain = log_line(read_line(LINES[1]), name="", width=78).plain
     assert f" {LEVELS['warning'].glyph} " in plain
     whole = whole_line(read_line(LINES[2]), name="S26-01877-A2", width=40).plain
@@ -143,7 +147,9 @@ def test_the_log_follows_filters_and_shows_a_whole_line(
         await pilot.press("v")
         await sees(pilot, "started", is_there=False)
         await sees(pilot, "warnings and errors · 3 of 4 lines")
-        await pilot.press("slash", *"a2", "enter")
+        await pilot.press("slash", *"nobody")
+        await sees(pilot, "none of 4 lines fits; / and escape show all")
+        await pilot.press("escape", "slash", *"a2", "enter")
         await sees(pilot, "comes later", is_there=False)
         await pilot.press("up")
         await sees(pilot, "deliver@pacs · error · slide S26-01877-A2")
@@ -204,3 +210,24 @@ def test_from_a_slide_the_log_is_of_that_slide(
         assert "of another" not in seen(pilot.app)  # type: ignore[arg-type]
 
     drive(CoverslipApp(settings), script)
+
+
+def test_under_systemd_the_file_has_the_time_that_the_journal_adds_elsewhere(
+    tmp_path: Path,
+) -> None:
+    code = (
+        "import logging, pathlib, sys; from appliance import logs\n"
+        "logs.set_up('node', file=pathlib.Path(sys.argv[1]))\n"
+        "logging.getLogger('appliance').warning('slow')"
+    )
+    file = tmp_path / "node.log"
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(file)],
+        env=os.environ | {"JOURNAL_STREAM": "8:1"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stderr == "node WARNING [-] slow\n"
+    read = read_line(file.read_text().strip())
+    assert (read.daemon, read.level, read.words) == ("node", "warning", "slow")

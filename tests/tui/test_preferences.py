@@ -80,10 +80,21 @@ def test_a_theme_is_kept_and_the_rest_of_the_file_is_left_as_it_is(tmp_path: Pat
     assert tomllib.loads(path.read_text())["keys"] == {"hold": "f5"}
 
 
-def test_a_file_that_is_not_understood_is_never_written(tmp_path: Path):
-    path = written(tmp_path, "theme = \n")
+@pytest.mark.parametrize("text", ["theme = \n", '"th\\u0065me" = "dark"\n'])
+def test_a_file_that_is_not_understood_is_never_written(tmp_path: Path, text: str):
+    path = written(tmp_path, text)
     assert "could not be kept" in keep_theme(path, "light")
-    assert path.read_text() == "theme = \n"
+    assert path.read_text() == text
+
+
+def test_a_quoted_key_is_the_same_key_and_a_link_stays_one(tmp_path: Path):
+    path = written(tmp_path, "bell = false\n'theme' = \"dark\"\n")
+    link = tmp_path / "own" / "screen.toml"
+    link.parent.mkdir()
+    link.symlink_to(path)
+    assert keep_theme(link, "light") == ""
+    assert link.is_symlink()
+    assert path.read_text() == 'bell = false\ntheme = "light"\n'
 
 
 def test_the_page_about_the_screen_has_the_table_as_it_is():

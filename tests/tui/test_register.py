@@ -153,4 +153,6 @@ def test_what_is_counted_is_what_is_there(literal_line):
     assert counted.stages.get((Stage.REPORT, State.HELD), 0) == 0
     pacs = counted.routes["pacs"]
     assert (pacs.arrived, pacs.waiting, pacs.refused) == (3, 1, 0)
+    assert counted.shards == {}
+    assert tally((), literal_line.slides[0].deliveries).shards["pacs"].arrived == 1
     assert set(counted.by_id) == {slide.slide_id for slide in literal_line.slides}

@@ -39,7 +39,14 @@ def test_what_looks_like_a_secret_is_hidden_even_in_a_comment(text: str) -> None
 
 
 def test_the_shipped_example_is_shown_as_it_is() -> None:
-    assert masked(EXAMPLE) == EXAMPLE
+    assert masked(EXAMPLE) == EXAMPLE.rstrip("\n")
+
+
+def test_nothing_in_the_file_is_obeyed_by_the_terminal() -> None:
+    text = '# \x1b[2J\n"\\u001b[2J" = 1\n'
+    assert "\x1b" not in masked(text)
+    assert not any("\x1b" in mistake.sentence for mistake in check(text).mistakes)
+    assert masked("a\x1b\tb") == "a·  b"
 
 
 @pytest.mark.parametrize("width", [40, 78, 138])
@@ -133,7 +140,7 @@ def test_the_screen_finds_a_mistake_while_it_is_made_and_again_when_it_is_gone(
         await sees(pilot, "Next mistake")
         await pilot.press("n")
         write(file, None)
-        await sees(pilot, "does not exist.")
+        await sees(pilot, "exist;")
         write(file, sound)
         await sees(pilot, "is sound.")
 

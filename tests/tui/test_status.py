@@ -156,6 +156,17 @@ def test_with_settings_that_cannot_be_read_it_cannot_be_told(
     assert main(["--settings", missing, "status"]) == 78
 
 
+def test_what_another_process_wrote_neither_commands_the_terminal_nor_breaks_a_line(
+    settings_file: Path, settings: Settings, journal: Journal, capsys: pytest.CaptureFixture[str]
+):
+    journal.add_slide("aaaa", scanner="a\x1b[2J", last_byte_at=NOW)
+    journal.received("aaaa", last_byte_at=NOW, words="3 objects\n\u202e\x1b]52;c;eA==\x07")
+    assert main(["--settings", str(settings_file), "status", "--all"]) == 0
+    said = capsys.readouterr().out
+    assert [line for line in said.splitlines() if "aaaa" in line]
+    assert said.replace("\n", "").isprintable()
+
+
 def test_names_are_asked_of_the_release_daemon_only_when_wanted(
     settings_file: Path, journal: Journal, serve, capsys: pytest.CaptureFixture[str]
 ):

@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from tui.tail import FIRST_READ_BYTES, LogTail
+from tui.tail import FIRST_READ_BYTES, MOST_READ_BYTES, LogTail
 
 
 def test_lines_of_all_daemons_are_merged_by_their_time(tmp_path: Path):
@@ -69,3 +69,19 @@ def test_a_file_that_was_replaced_is_read_from_its_start(tmp_path: Path):
     path.rename(tmp_path / "node.log.1")
     path.write_text("another and longer\n")
     assert tail.new_lines() == ["another and longer"]
+
+
+def test_a_line_too_long_to_be_read_is_stepped_over_and_stops_nothing(tmp_path: Path):
+    path = tmp_path / "node.log"
+    path.write_text("one\n")
+    tail = LogTail(tmp_path)
+    tail.new_lines()
+    with path.open("a") as file:
+        file.write("x" * (2 * MOST_READ_BYTES + 7))
+    assert [tail.new_lines() for _ in range(3)] == [[], [], []]
+    with path.open("a") as file:
+        file.write("its end\nafter it\n")
+    assert tail.new_lines() == ["after it"]
+    with path.open("a") as file:
+        file.write("and so on\n")
+    assert tail.new_lines() == ["and so on"]

@@ -1,4 +1,4 @@
-"""The ten things a technician does, in a real terminal, on a line whose daemons run.
+"""The things a technician does, in a real terminal, on a line whose daemons run.
 
 One tmux session over one appliance; each test begins and ends at the worklist.
 """
@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -24,7 +25,9 @@ from tests.line.appliance_site import ApplianceSite, wait_for
 from tests.line.conftest import blind
 
 COLUMNS, LINES = 140, 45
-LIMIT_S = 15.0
+LIMIT_S = 30.0
+OF_A_TERMINAL = ("COLUMNS", "LINES", "NO_COLOR", "TMUX")
+"""Variables of whoever runs the tests that would say what this terminal is like."""
 OF_THE_LIST = "⏎ Open"
 """In the footer while the list of slides has the keys."""
 ALL = EMPTY, DAMAGED, GOOD = tuple(SlideIdentity.invented(seed) for seed in (71, 72, 73))
@@ -43,7 +46,8 @@ class Terminal:
         subprocess.run(
             [*self._tmux, "new-session", "-d", *size, shown],
             check=True,
-            env=os.environ | environment,
+            env={name: value for name, value in os.environ.items() if name not in OF_A_TERMINAL}
+            | environment,
         )
 
     def keys(self, *names: str) -> None:
@@ -88,6 +92,8 @@ class Shift:
 
     terminal: Terminal
     site: ApplianceSite
+    scan: Path
+    """Of the good slide."""
     empty: str
     damaged: str
     good: str
@@ -139,7 +145,14 @@ def shift(
         )
         try:
             terminal.shows("worklist")
-            yield Shift(terminal=terminal, site=site, empty=empty, damaged=damaged, good=good)
+            yield Shift(
+                terminal=terminal,
+                site=site,
+                scan=scans / "good",
+                empty=empty,
+                damaged=damaged,
+                good=good,
+            )
         finally:
             terminal.close()
 
@@ -233,6 +246,17 @@ def test_a_route_is_paused_and_goes_on(shift: Shift) -> None:
     shift.terminal.keys("g")
     shift.terminal.hides("Route pacs was paused")
     assert {"infer"} == {one.daemon for one in shift.site.board.pauses()}
+
+
+def test_the_machine_is_drained_and_takes_slides_again(shift: Shift) -> None:
+    shift.terminal.keys("d")
+    shift.terminal.shows("Scanners will be told to wait")
+    shift.terminal.keys("Enter")
+    shift.terminal.shows("drained")
+    wait_for(lambda: shift.site.send(shift.scan) != 0, "scanners have to wait", limit_s=LIMIT_S)
+    shift.terminal.keys("i")
+    shift.terminal.hides("drained")
+    wait_for(lambda: shift.site.send(shift.scan) == 0, "slides are taken", limit_s=LIMIT_S)
 
 
 def test_the_log_of_one_slide_is_read_and_the_screen_is_left(shift: Shift) -> None:

@@ -1,5 +1,6 @@
 """The first run: through every step by keyboard, to a file that loads, keys, and a real C-ECHO."""
 
+import argparse
 import asyncio
 import socket
 import subprocess
@@ -12,8 +13,10 @@ import pytest
 from textual.pilot import Pilot
 from textual.widgets import Input
 
+from appliance.errors import StorageFull
 from appliance.settings import load
 from appliance.temporary import free_ports
+from tui.commands import NoTerminal, run_setup
 from tui.wizard import document, proof
 from tui.wizard import questions as ask
 from tui.wizard.answering import mistakes_in, plain, wrong_at
@@ -187,8 +190,6 @@ async def peers(pilot: Pilot[list[str]], port: int) -> None:
     await pilot.press("f5")
     await sees(pilot, "✕ C-ECHO to PACS:")
     await fill(pilot, pacs__port=str(port))
-    await pilot.press("f5")
-    await sees(pilot, "✓ C-ECHO to PACS: PACS answers in")
     await pilot.press("f2")
 
 
@@ -289,3 +290,27 @@ def test_a_port_that_something_listens_on_is_told() -> None:
         assert not proof.is_free("127.0.0.1", port)
     assert proof.is_free("127.0.0.1", "elf")
     assert proof.is_free("not an address", "11112")
+    assert proof.is_free("ä" * 64, "11112")
+
+
+def test_without_a_terminal_it_says_so_and_writes_nothing(tmp_path: Path) -> None:
+    file = tmp_path / "coverslip.toml"
+    with pytest.raises(NoTerminal):
+        run_setup(argparse.Namespace(settings=file))
+    assert not file.exists()
+
+
+def test_settings_that_cannot_be_replaced_stay_as_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "coverslip.toml"
+    file.write_text("an older one")
+
+    def full(*_: object, **__: object) -> None:
+        raise StorageFull("The disk of the appliance is full.")
+
+    monkeypatch.setattr(proof, "write_durably", full)
+    result = proof.write_settings(file, "a new one", now=NOW)
+    assert not result.worked
+    assert "as it was" in result.sentence
+    assert {path.name: content(path) for path in tmp_path.iterdir()} == {file.name: "an older one"}

@@ -12,6 +12,9 @@ from tui import audit
 from tui.screens.live import MOST_KEPT, LiveScreen
 from tui.view import View
 
+LATE_NUMBERS = 200
+"""On PostgreSQL an event may be committed after others that have higher numbers."""
+
 
 class AuditScreen(LiveScreen[Event]):
     """The journal's events.
@@ -40,14 +43,18 @@ class AuditScreen(LiveScreen[Event]):
         self._of_slide = slide_id
         self._operators_only = False
         self._last = 0
+        self._known: set[int] = set()
 
     def read(self) -> list[Event]:
         """Read what has happened since."""
         if self._board is None:
             return []
-        events = self._board().events(slide_id=self._of_slide, after=self._last, newest=MOST_KEPT)
-        self._last = events[-1].number if events else self._last
-        return list(events)
+        after = max(0, self._last - LATE_NUMBERS)
+        events = self._board().events(slide_id=self._of_slide, after=after, newest=MOST_KEPT)
+        new = [event for event in events if event.number not in self._known]
+        self._last = max((event.number for event in events), default=self._last)
+        self._known = {event.number for event in events}
+        return new
 
     def wanted(self, items: Iterable[Event]) -> list[Event]:
         """Keep the events of these words and actors."""

@@ -22,6 +22,7 @@ from tui.widgets.card import Card, Words
 from tui.widgets.field import Field
 from tui.widgets.line_list import LineList
 from tui.widgets.slide_list import SlideList
+from tui.words import counted
 
 MOST_KEPT = 5000
 START_AGAIN_S = 2.0
@@ -192,11 +193,10 @@ class LiveScreen(LineScreen, Generic[Item]):
             if detail.border_title != (title := unseen(lines.n_unseen)):
                 detail.border_title = title
             detail.show(lambda width: self.draw_whole(read, width))
+        several = counted_lines(lines.n_lines, len(self._items), sought=bool(self.sought))
+        said = f"{self.which()} · {several}"
         how = "following" if lines.following else "stopped"
-        n_kept = len(self._items)
-        several = f"{lines.n_lines:,} of {n_kept:,}" if lines.n_lines < n_kept else f"{n_kept:,}"
-        said = f"{self.which()} · {several} lines · {how}"
-        self.query_one("#shown", Words).say(toned(said, "quiet"))
+        self.query_one("#shown", Words).say(toned(f"{said} · {how}", "quiet"))
 
     @on(Input.Changed, "#filter")
     def _filter(self, message: Input.Changed) -> None:
@@ -216,6 +216,16 @@ class LiveScreen(LineScreen, Generic[Item]):
             self.notify("The slide of this line is not on the list.")
         else:
             self.post_message(SlideList.Opened(slide_id))
+
+
+def counted_lines(n_shown: int, n_kept: int, *, sought: bool) -> str:
+    """Say how many lines there are, and how many of them the filter lets through."""
+    if n_shown == n_kept:
+        return counted(n_kept, "line") if n_kept else "nothing yet"
+    if n_shown == 0:
+        hint = "; / and escape show all" if sought else ""
+        return f"none of {counted(n_kept, 'line')} fits{hint}"
+    return f"{n_shown:,} of {counted(n_kept, 'line')}"
 
 
 def unseen(n_lines: int) -> str:

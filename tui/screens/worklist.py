@@ -4,7 +4,7 @@ import math
 import time
 from typing import ClassVar
 
-from textual import on
+from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
@@ -14,6 +14,7 @@ from textual.widgets import Input
 
 from tui import findings_panels, panels, rows
 from tui.actions import ACTIONS
+from tui.arrangement import Order
 from tui.rows import toned
 from tui.screens.base import LineScreen
 from tui.story import Story
@@ -112,9 +113,19 @@ class WorklistScreen(LineScreen):
 
     def sort(self) -> None:
         """Go to the next order."""
-        followed = self.view.followed
-        followed.sort(followed.order.following)
+        self._sort(self.view.followed.order.following)
+
+    @on(events.Click, "#titles")
+    def _sort_by_title(self, event: events.Click) -> None:
+        """Sort by the column whose title was clicked; by the same one again, by what is urgent."""
+        order = rows.order_at(self.query_one(SlideList).layout_now, event.x)
+        self._sort(Order.URGENCY if order is self.view.followed.order else order)
+
+    def _sort(self, order: Order) -> None:
+        """Put the slides in another order, and go to its top."""
+        self.view.followed.sort(order)
         self.show_again()
+        self.query_one(SlideList).action_edge(0)
 
     def found(self, name: str, n_slides: int) -> None:
         """Say it when no slide has a container identifier."""

@@ -161,7 +161,8 @@ class LineList(ScrollView, Generic[Item], can_focus=True):
         if not self.following and place + self._n_gone == self._cursor:
             style += self.get_visual_style("line-list--cursor", partial=True)
             mark = Content.styled("▌ ", "$primary")
-        return Visual.to_strips(self, mark + content, width, 1, style, pad=True)[0]
+        strips = Visual.to_strips(self, mark + content, width, 1, style, pad=True)
+        return strips[0] if strips else Strip.blank(width)  # in two cells there is no room for text
 
     def action_move(self, step: int) -> None:
         """Go to another line; at the last one, down follows."""

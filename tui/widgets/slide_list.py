@@ -130,11 +130,14 @@ class SlideList(ScrollView, can_focus=True):
             new.append(Heading(group=group, n_slides=len(ids)))
             new.extend(ids)
         old_place = self._places.get(self.selected or "", 1)
+        was_seen = self.selected in self.visible_slides()
         self._rows = tuple(new)
         self._places = {row: place for place, row in enumerate(new) if isinstance(row, str)}
         self.virtual_size = Size(self.scrollable_content_region.width, len(new))
         if self.selected not in self._places:
             self.selected = self._slide_near(old_place, 1)
+        elif was_seen:  # who has scrolled away from the cursor is not taken back
+            self.call_after_refresh(self._keep_in_sight)
 
     def visible_slides(self) -> tuple[str, ...]:
         """Give the ids of the slides that can be seen now."""
@@ -160,7 +163,9 @@ class SlideList(ScrollView, can_focus=True):
             shown = Content.assemble(("▌", "$primary"), content[1:])
         else:
             shown = content
-        strip = Visual.to_strips(self, shown, width, 1, style, pad=True)[0]
+        strips = Visual.to_strips(self, shown, width, 1, style, pad=True)
+        # A terminal that was dragged shut has no room for a line.
+        strip = strips[0] if strips else Strip.blank(width)
         self._drawn[y] = Drawn(content=content, at_cursor=at_cursor, width=width, strip=strip)
         return strip, drawn.strip if drawn is not None else None
 
@@ -205,12 +210,15 @@ class SlideList(ScrollView, can_focus=True):
 
     def watch_selected(self, slide_id: str | None) -> None:
         """Keep the cursor in sight and tell who shows details."""
-        place = self._places.get(slide_id or "")
+        self._keep_in_sight()
+        self._refresh_changed()
+        self.post_message(self.Highlighted(slide_id))
+
+    def _keep_in_sight(self) -> None:
+        place = self._places.get(self.selected or "")
         if place is not None:
             # The heading above the first slide of a group is shown with it.
             self.scroll_to_region(Region(0, max(0, place - 1), 1, 2), animate=False)
-        self._refresh_changed()
-        self.post_message(self.Highlighted(slide_id))
 
     def action_move(self, step: int) -> None:
         """Go to the next or the previous slide."""

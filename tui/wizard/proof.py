@@ -8,6 +8,7 @@ import errno
 import grp
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from pathlib import Path
 
 from appliance.command import EXIT_REFUSED
 from appliance.errors import EXIT_CONFIG, ApplianceError, ConfigError
+from appliance.plain_text import all_plain, plain
 from appliance.storage import write_durably
 from tui.wizard.document import PinnedModel
 
@@ -54,7 +56,7 @@ def models() -> tuple[PinnedModel, ...]:
             task=one["task"],
             intended_use=one["intended_use"],
         )
-        for one in json.loads(done.stdout)
+        for one in all_plain(json.loads(done.stdout))
     )
 
 
@@ -68,16 +70,23 @@ def echo(host: str, port: str, *, called: str, calling: str, ca: str) -> Result:
 
 
 def write_settings(path: Path, text: str, *, now: float) -> Result:
-    """Write the file; one that is there already is kept beside it under another name."""
+    """Write the file; one that is there already is kept beside it under another name.
+
+    The new one takes its place at once: where that fails, nothing has changed.
+    """
     title = "The settings"
+    kept = kept_name(path, now=now) if path.exists() else None
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=FOLDER_MODE)
-        kept = kept_name(path, now=now) if path.exists() else None
         if kept is not None:
-            path.rename(kept)
+            shutil.copy2(path, kept)
         write_durably(path, text.encode(), mode=SETTINGS_MODE)
     except (OSError, ApplianceError):
-        return Result(title=title, sentence=f"{path} cannot be written.", worked=False)
+        if kept is not None:
+            kept.unlink(missing_ok=True)
+        unchanged = "; the file that is there is as it was" if kept is not None else ""
+        said = f"{path} cannot be written{unchanged}."
+        return Result(title=title, sentence=said, worked=False)
     before = f" The one before is {kept.name}." if kept is not None else ""
     return Result(title=title, sentence=f"{path} is written.{before}", worked=True)
 
@@ -129,6 +138,8 @@ def is_free(host: str, port: str) -> bool:
             tried.bind((host, int(port)))
         except OSError as error:
             return error.errno != errno.EADDRINUSE
+        except (TypeError, ValueError):  # a host that cannot even be looked up
+            return True
     return True
 
 
@@ -159,4 +170,4 @@ def _last(done: "subprocess.CompletedProcess[str]") -> str:
         return "The command broke off. Tell the administrator."
     said = (done.stdout if not done.returncode else done.stderr).strip()
     # The line after an error is for whoever typed the command.
-    return (said.splitlines() or [""])[0].removeprefix("coverslip: ")
+    return plain((said.splitlines() or [""])[0].removeprefix("coverslip: "))
