@@ -11,7 +11,6 @@ from pathlib import Path
 
 from appliance import control, settings
 from appliance.errors import ApplianceError
-from appliance.plain_text import plain
 from appliance.plain_text import all_plain, plain
 from appliance.settings.mistakes import Mistake
 from appliance.storage import Root
@@ -19,11 +18,17 @@ from appliance.storage import Root
 HIDDEN = "•••"
 ANSWER_LIMIT_S = 1.0
 _IN_URL = re.compile(r"(?<=://)([^\s:/@\"']*):[^\s@\"']+@")
-_IN_QUERY = re.compile(r"((?:password|secret|token)=)[^&\s\"']+", re.IGNORECASE)
-_UNDER_KEY = re.compile(
-    r"(\b[\w-]*(?:password|passphrase|secret|token|access_key|api_key)[\w-]*[\"']?\s*=\s*)"
-    r"(\"[^\"\n]*\"|'[^'\n]*'|[^\s,}\]#]+)",
+_IN_QUERY = re.compile(
+    r"([?&](?:\w*password|\w*secret|\w*token|\w*key|sig|signature|auth)=)[^&\s\"']+",
     re.IGNORECASE,
+)
+_TELLING = r"passw|passphrase|secret|token|access[-_]?key|api[-_]?key|bearer|auth"
+_VALUE = (
+    r"\"{3}.*?(?:\"{3}|\Z)|'{3}.*?(?:'{3}|\Z)|\[.*?(?:\]|\Z)"
+    r"|\"[^\"\n]*\"?|'[^'\n]*'?|[^\s,}\]#]+"
+)
+_UNDER_KEY = re.compile(
+    rf"(\b[\w-]*(?:{_TELLING})[\w-]*[\"']?\s*=\s*)({_VALUE})", re.IGNORECASE | re.DOTALL
 )
 _NAMES_A_FILE = re.compile(r"_(?:file|folder|path)[\"']?\s*=", re.IGNORECASE)
 
@@ -45,7 +50,7 @@ class Shown:
 
 def masked(text: str) -> str:
     """Hide what looks like a secret, and what a terminal would obey."""
-    text = "\n".join(plain(line.expandtabs(4)) for line in text.splitlines())
+    text = "\n".join(plain(line.expandtabs(4)) for line in text.replace("\r\n", "\n").split("\n"))
     text = _IN_URL.sub(rf"\1:{HIDDEN}@", text)
     text = _IN_QUERY.sub(rf"\1{HIDDEN}", text)
     return _UNDER_KEY.sub(_hide, text)
@@ -54,13 +59,8 @@ def masked(text: str) -> str:
 def _hide(found: re.Match[str]) -> str:
     if _NAMES_A_FILE.search(found[1]):
         return found[0]
-    return f'{found[1]}"{HIDDEN}"'
-
-
-def plain_lines(text: str) -> str:
-    """Keep what a terminal would obey out of a text of several lines."""
-    lines = text.replace("\r\n", "\n").split("\n")
-    return "\n".join(plain(line.expandtabs(4)) for line in lines)
+    # Lines below keep their numbers.
+    return f'{found[1]}"{HIDDEN}"' + "\n" * found[2].count("\n")
 
 
 def look(path: Path, daemons: Iterable[str], root: Root, ours: Mapping[str, str]) -> Shown:
@@ -81,7 +81,7 @@ def look(path: Path, daemons: Iterable[str], root: Root, ours: Mapping[str, str]
         checked = settings.check(settings.read(path))
     except ApplianceError as error:
         return Shown(unread=plain(str(error)))
-    text = plain_lines(masked(checked.text))
+    text = masked(checked.text)
     if checked.settings is None:
         return Shown(text=text, mistakes=all_plain(checked.mistakes))
     wanted = checked.settings.digests

@@ -38,6 +38,8 @@ _SOUND: Final[Mapping[Kind, SoundRows]] = MappingProxyType(
 )
 _NAMED: Final = frozenset({"slide", "delivery", "event"})
 """Kinds of which some rows are read at a time; of the others all are."""
+NOT_UTF_8: Final = "\ufffd"
+"""What is read in place of such bytes; nothing can be asked for by it."""
 
 
 class ShownBoard(Board):
@@ -62,7 +64,10 @@ class ShownBoard(Board):
     def read_slides(self, slide_ids: Sequence[str]) -> tuple[SlideStatus, ...]:
         """Give these slides in this order; those that are not sound are left out, and counted."""
         self._look_again_at(slide_ids)
-        return super().read_slides(slide_ids)
+        asked = [one for one in slide_ids if isinstance(one, str) and NOT_UTF_8 not in one]
+        if len(asked) < len(slide_ids):
+            self._odd["slide"].update(set(slide_ids).difference(asked))
+        return super().read_slides(asked)
 
     def versions(self, *, newest: int) -> dict[str, Version]:
         """Give the version of each of the newest slides; what is no more there is forgotten."""

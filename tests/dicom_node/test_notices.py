@@ -16,8 +16,8 @@ from appliance.slides.findings import ArtifactArea
 from appliance.stores.needs import RouteNeed
 from appliance.supervisor import daemon_commands
 from dicom_node.notify.hours import QuietHours
-from dicom_node.notify.looking import GIB, Look, notices_of
-from dicom_node.notify.memory import CALM_S, Memory
+from dicom_node.notify.looking import GIB, MOST_SLIDES, Look, notices_of
+from dicom_node.notify.memory import CALM_S, MOST_SETTLED, Memory
 from dicom_node.notify.message import MOST_TOLD, Message
 from dicom_node.notify.notebook import Notebook, decoded, encoded
 from dicom_node.notify.notice import Notice, headline, of_slide

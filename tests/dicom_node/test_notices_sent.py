@@ -501,6 +501,36 @@ def test_no_identity_leaves_by_a_notice(
     assert b"meier" not in sent.lower()
 
 
+def test_odd_rows_of_the_journal_keep_nobody_from_being_told(night: Callable[..., Night]) -> None:
+    """SQLite keeps any value in any column, and each daemon may write."""
+    with http_desk() as desk:
+        lab = night(webhook=webhook(desk))
+        for number, changes in enumerate(
+            ({"updated_at": "x"}, {"state": "zzz"}, {"reason": b"x"}, {"updated_at": -1e400}, {})
+        ):
+            slide_id = f"{SLIDES[0][:-1]}{number + 2}"
+            lab.judge(slide_id)
+            with lab.engine.begin() as connection:
+                for name, value in changes.items():
+                    connection.exec_driver_sql(
+                        f"UPDATE slide SET {name} = ? WHERE slide_id = ?",  # noqa: S608
+                        (value, slide_id),
+                    )
+        with lab.engine.begin() as connection:
+            for number, (route, at) in enumerate(((b"x", 0), ("pacs", -1e400), ("stow", "x"))):
+                connection.exec_driver_sql(
+                    "INSERT INTO parcel (parcel_id, route, kind, folder, state, attempts, retries,"
+                    " created_at, updated_at) VALUES (?, ?, 'tiles', 'x', 'waiting', 1, 9, ?, ?)",
+                    (f"p{number}", route, at, at),
+                )
+            connection.exec_driver_sql(
+                "INSERT INTO heartbeat (daemon, at, pid, words) VALUES ('infer', 'x', 'y', x'00')"
+            )
+        lab.watch.step()
+        lab.messengers[0].step()
+        assert slides_told(desk) == [f"{SLIDES[0][:-1]}6"]
+
+
 def test_a_journal_that_does_not_answer_is_told(
     night: Callable[..., Night], monkeypatch: pytest.MonkeyPatch
 ) -> None:

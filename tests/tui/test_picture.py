@@ -1,4 +1,5 @@
 import argparse
+import os
 from pathlib import Path
 
 import pytest
@@ -66,6 +67,17 @@ def test_what_is_no_picture_is_said_in_one_sentence(tmp_path: Path):
     for missing in (path, tmp_path / "none.png"):
         with pytest.raises(picture.PictureUnreadable, match=r"^The picture .* cannot be read\.$"):
             picture.load(missing)
+
+
+def test_what_a_hostile_daemon_leaves_for_a_picture_is_not_read(tmp_path: Path):
+    sound = tmp_path / "sound.png"
+    Image.new("L", (10, 10)).save(sound)
+    (tmp_path / "link.png").symlink_to(sound)
+    os.mkfifo(tmp_path / "fifo.png")
+    Image.new("1", (5000, 5000)).save(tmp_path / "large.png")
+    for name in ("link.png", "fifo.png", "large.png"):
+        with pytest.raises(picture.PictureUnreadable):
+            picture.load(tmp_path / name)
 
 
 def test_the_picture_command_draws_to_plain_stdout(

@@ -31,15 +31,25 @@ LIMIT_S = 8.0
         "# token = hunter2",
         'x = { secret_access_key = "hunter2", region = "eu" }',
         '"api_key" = "hunter2"',
+        'password = """\nhunter2\n"""',
+        "token = [\n 's', 'hunter2',\n]",
+        "api-key = 'hunter2'",
+        "passwd='hunter2'",
+        'bearer = "hunter2',
+        "auth = '''hunter2",
+        'url = "https://host.example/hook?key=hunter2"',
+        'url = "https://host.example/hook?x=1&access_token=hunter2"',
     ],
 )
 def test_what_looks_like_a_secret_is_hidden_even_in_a_comment(text: str) -> None:
     assert "hunter2" not in masked(text)
     assert HIDDEN in masked(text)
+    below = masked(f"[t]\n{text}").split("\n")
+    assert len(below) == text.count("\n") + 2, "lines keep their numbers"
 
 
 def test_the_shipped_example_is_shown_as_it_is() -> None:
-    assert masked(EXAMPLE) == EXAMPLE.rstrip("\n")
+    assert masked(EXAMPLE) == EXAMPLE
 
 
 def test_nothing_in_the_file_is_obeyed_by_the_terminal() -> None:
