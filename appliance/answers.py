@@ -9,7 +9,6 @@ import json
 import math
 import os
 import re
-import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ import numpy.typing as npt
 
 from appliance.errors import RejectedError
 from appliance.line import MOST_ASKED_TILES
+from appliance.plain_file import open_plain
 
 Values = npt.NDArray[np.float32]
 
@@ -182,13 +182,9 @@ def _read(folder: Path, *, most_bytes: int, most_facts_bytes: int) -> tuple[dict
 
 
 def _content(directory: int, name: str, most_bytes: int) -> bytes:
-    """Read a plain file of a folder; who writes it may be hostile, so no link is followed."""
-    # Without O_NONBLOCK a FIFO under that name would hold the reader for ever.
-    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-    with os.fdopen(os.open(name, flags, dir_fd=directory), "rb") as file:
+    with open_plain(name, directory=directory) as file:
         size_bytes = os.fstat(file.fileno()).st_size
-        plain = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
-        if not plain or size_bytes > most_bytes:
+        if size_bytes > most_bytes:
             raise _damaged()
         return file.read(size_bytes)
 

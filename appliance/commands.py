@@ -39,7 +39,9 @@ def _add(
 def run_check_config(arguments: argparse.Namespace) -> int:
     """Name every mistake in the settings; check certificates where this user may read the keys."""
     from appliance.certificate import check_certified
+    from appliance.control import check_length
     from appliance.settings import check, read
+    from appliance.supervisor import daemon_commands
     from appliance.trust import read_sign_publics
 
     checked = check(read(arguments.settings))
@@ -48,6 +50,8 @@ def run_check_config(arguments: argparse.Namespace) -> int:
     settings = checked.settings
     if settings is None:
         return EXIT_CONFIG
+    for daemon in daemon_commands(settings):
+        check_length(settings.storage.root / "run" / f"{daemon}.sock")
     sign_pub = settings.keys.folder / "sign.pub"
     if settings.tile_plans and os.access(sign_pub, os.R_OK):
         public_keys = read_sign_publics(sign_pub, now=time.time())

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from appliance.errors import ApplianceError, ForbiddenAction, PeerUnavailable
+from appliance.errors import ApplianceError, ConfigError, ForbiddenAction, PeerUnavailable
 from appliance.line import Role
 from appliance.messages import PROTOCOL, message
 from appliance.plain_text import all_plain
@@ -27,6 +27,7 @@ from appliance.settings import Operators
 log = logging.getLogger(__name__)
 
 MAXIMUM_LINE_BYTES = 1 << 20
+MAXIMUM_PATH_BYTES = 107
 ANSWER_TIMEOUT_S = 20.0
 _CREDENTIALS = struct.Struct("3i")
 _MOST_DIGITS = 20
@@ -81,6 +82,22 @@ def _group_name(number: int) -> str:
         return str(number)
 
 
+def check_length(path: Path) -> None:
+    """Check that a socket can have this path.
+
+    Raises
+    ------
+    ConfigError
+        It is longer than the system's sockets may be called (unix(7)).
+    """
+    too_many = len(os.fsencode(path)) - MAXIMUM_PATH_BYTES
+    if too_many > 0:
+        raise ConfigError(
+            f"storage.root or the name of a route is too long for the control socket {path.stem}: "
+            f"make it shorter by {too_many} bytes."
+        )
+
+
 class ControlServer:
     """Answers one daemon's control socket in threads of its own.
 
@@ -95,6 +112,7 @@ class ControlServer:
     """
 
     def __init__(self, path: Path, commands: Mapping[str, Command], groups: Operators) -> None:
+        check_length(path)
         self._path = path
         path.unlink(missing_ok=True)
 

@@ -2,12 +2,10 @@
 
 import os
 import shutil
-import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
 from appliance.errors import IdentityDoubt, StorageFull
 
@@ -96,23 +94,6 @@ def plain_folder(name: str, slide_id: str) -> str:
     if Path(name).name != name or not name.startswith(f"{slide_id}@"):
         raise IdentityDoubt("The journal names a folder that is not this slide's.")
     return name
-
-
-def open_plain(path: Path) -> IO[bytes]:
-    """Open a plain file of another zone to read it; who writes there may be hostile.
-
-    Raises
-    ------
-    OSError
-        It is missing, a link, or something else that is no plain file.
-    """
-    # Without O_NONBLOCK a FIFO under that name would hold the reader for ever.
-    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-    file = os.fdopen(os.open(path, flags), "rb")
-    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-        file.close()
-        raise OSError(f"{path.name} is no plain file")
-    return file
 
 
 def private_folder(zone: Path, folder: str) -> Path:

@@ -41,7 +41,7 @@ _LIMIT_S: Final = 30.0
 _CURSOR: Final = "▌".encode()
 _RULE: Final = "─".encode()
 _ORDERS: Final = (b"by name", b"by scanner", b"longest first", b"Scan again")
-"""Round to the urgent slides: they stand still, so that what is written after a key is the key's."""
+"""Round to the urgent slides: they stand still, so what is written after a key is the key's."""
 _DOWN, _UP, _ESCAPE = b"\x1b[B", b"\x1b[A", b"\x1b"
 _P95: Final = 0.95
 

@@ -4,6 +4,7 @@ Threads read the journal, the release daemon's names and a slide's story (`tui.a
 frozen values, and only the handlers here change what is shown.
 """
 
+import math
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -101,6 +102,7 @@ class FollowingApp(App[None]):
         self._alerts = Alerts()
         self._snapshot: Snapshot | None = None
         self._lost: str | None = None
+        self._shown_at = -math.inf
         self._role: Role | None = None
         self._story_of: str | None = None
         self._feed = JournalFeed(settings, self.post_message, clock)
@@ -142,7 +144,7 @@ class FollowingApp(App[None]):
         if self._watch:
             self._start_feed()
             self._ask_role()
-            self.set_interval(TICK_S, self._show)
+            self.set_interval(TICK_S, self._tick)
 
     def on_unmount(self) -> None:
         """Let the feed's thread end."""
@@ -234,7 +236,13 @@ class FollowingApp(App[None]):
     def _line_screens(self) -> list[LineScreen]:
         return [screen for screen in self.screen_stack if isinstance(screen, LineScreen)]
 
+    def _tick(self) -> None:
+        """Let time pass on the screen, unless news have just brought it up to date."""
+        if time.monotonic() - self._shown_at >= TICK_S / 2:
+            self._show()
+
     def _show(self) -> None:
+        self._shown_at = time.monotonic()
         view = self.view
         for screen in self._line_screens():
             screen.show(view)

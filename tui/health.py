@@ -127,11 +127,11 @@ def alarms(snapshot: Snapshot, settings: Settings, *, now: float) -> tuple[Alarm
     """Give what is not well, worst first."""
     found = [
         *_silence(pulses(snapshot, settings), now),
+        *_unreadable(snapshot),
         *_disk(snapshot, settings),
         *_routes(route_states(snapshot, settings)),
         *_pauses(snapshot, now),
         *_notices(snapshot),
-        *_unreadable(snapshot),
     ]
     return tuple(sorted(found, key=lambda alarm: alarm.tone != "bad"))
 

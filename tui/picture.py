@@ -10,8 +10,8 @@ from pathlib import Path
 from PIL import Image, ImageFilter
 
 from appliance.errors import ApplianceError
+from appliance.plain_file import open_plain
 from appliance.slides.findings import SLIDE_AREA
-from appliance.storage import open_plain
 
 MOST_READ_PX = 20_000_000
 """A report's picture has fewer pixels; memory for more is not taken on the word of a file."""
@@ -52,8 +52,7 @@ def load(path: Path) -> Image.Image:
     """
     try:
         with open_plain(path) as content, Image.open(content) as file:
-            if file.width * file.height > MOST_READ_PX:
-                raise ValueError("larger than any of ours")
+            _check_size(file)
             rgba = file.convert("RGBA").crop(_slide_area(file))
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise PictureUnreadable(f"The picture {path.name} cannot be read.") from error
@@ -61,6 +60,11 @@ def load(path: Path) -> Image.Image:
     picture = Image.alpha_composite(ground, rgba).convert("RGB")
     picture.thumbnail((MOST_PX, MOST_PX), Image.Resampling.BOX)
     return picture
+
+
+def _check_size(file: Image.Image) -> None:
+    if file.width * file.height > MOST_READ_PX:
+        raise ValueError("larger than any of ours")
 
 
 def _slide_area(file: Image.Image) -> tuple[int, int, int, int]:

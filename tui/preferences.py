@@ -13,6 +13,7 @@ from typing import Any, Final, Literal, get_args
 
 from textual.keys import Keys, _character_to_key
 
+from appliance.plain_text import plain
 from tui.keys import default_keys, shown_key
 from tui.themes import SHORT_NAMES
 
@@ -60,7 +61,7 @@ def read(path: Path) -> Preferences:
         return Preferences(mistakes=(f"{path} cannot be read.",))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         where = f": {error}" if isinstance(error, tomllib.TOMLDecodeError) else ""
-        return Preferences(mistakes=(f"{path} is no valid TOML{where}.",))
+        return Preferences(mistakes=(plain(f"{path} is no valid TOML{where}."),))
     return _checked(table)
 
 
@@ -83,9 +84,8 @@ def _checked(table: Mapping[str, Any]) -> Preferences:
         mistakes.append(f"{FILE}: desktop is one of {', '.join(get_args(Desktop))}.")
         desktop = "auto"
     keys, wrong_keys = checked_keys(table.get("keys", {}))
-    return Preferences(
-        keys=keys, theme=theme, bell=bell, desktop=desktop, mistakes=(*mistakes, *wrong_keys)
-    )
+    told = tuple(map(plain, (*mistakes, *wrong_keys)))  # a name in quotes may be anything
+    return Preferences(keys=keys, theme=theme, bell=bell, desktop=desktop, mistakes=told)
 
 
 def checked_keys(table: object) -> tuple[dict[str, str], list[str]]:

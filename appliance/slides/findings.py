@@ -9,8 +9,8 @@ from typing import Any, Final
 
 from appliance.errors import RejectedError
 from appliance.line import Verdict
+from appliance.plain_file import open_plain
 from appliance.slides.classes import SlideClass, by_key
-from appliance.storage import open_plain
 
 FINDINGS_JSON = "findings.json"
 _MOST_BYTES: Final = 32 << 20

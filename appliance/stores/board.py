@@ -117,7 +117,9 @@ class Board(SlideReading):
             while new and len(found) < MOST_SCANS:
                 near = or_(slides.c.slide_id.in_(new), slides.c.supersedes.in_(new))
                 rows = connection.execute(links.where(near)).all()
-                new = {each for row in rows for each in row if each and isinstance(each, str)} - found
+                new = {
+                    each for row in rows for each in row if each and isinstance(each, str)
+                } - found
                 found |= new
         return tuple(sorted(self.read_slides(tuple(found)), key=lambda one: one.created_at))
 

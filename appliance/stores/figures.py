@@ -7,6 +7,7 @@ from sqlalchemy import ColumnElement, Engine, Select, and_, func, literal, selec
 
 from appliance.line import State
 from appliance.stores.journal_schema import parcels, slides
+from appliance.stores.sound_rows import END_OF_TIME
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +40,8 @@ def throughput(engine: Engine, *, since: float, bin_s: float, n_bins: int) -> Th
     def counted(what: str, at: Any, condition: ColumnElement[bool]) -> Select[Any]:
         number = func.round((at - since) / bin_s - 0.5).label("number")
         columns = (literal(what).label("what"), number, func.count().label("n"))
-        return select(*columns).where(condition).group_by(number)
+        # What is no moment, such as a text, is none of these: SQLite holds it in any column.
+        return select(*columns).where(condition, at < END_OF_TIME).group_by(number)
 
     statement = union_all(
         counted("received", slides.c.created_at, slides.c.created_at >= since),

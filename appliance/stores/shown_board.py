@@ -63,16 +63,17 @@ class ShownBoard(Board):
 
     def read_slides(self, slide_ids: Sequence[str]) -> tuple[SlideStatus, ...]:
         """Give these slides in this order; those that are not sound are left out, and counted."""
-        self._look_again_at(slide_ids)
-        asked = [one for one in slide_ids if isinstance(one, str) and NOT_UTF_8 not in one]
-        if len(asked) < len(slide_ids):
-            self._odd["slide"].update(set(slide_ids).difference(asked))
+        found: Sequence[object] = slide_ids  # SQLite keeps bytes in a column of texts, too
+        self._look_again_at(found)
+        asked = [one for one in found if isinstance(one, str) and NOT_UTF_8 not in one]
+        if len(asked) < len(found):
+            self._odd["slide"].update(set(found).difference(asked))
         return super().read_slides(asked)
 
     def versions(self, *, newest: int) -> dict[str, Version]:
         """Give the version of each of the newest slides; what is no more there is forgotten."""
         found = super().versions(newest=newest)
-        odd = {one for kind in ("slide", "delivery") for one in self._odd[kind]}
+        odd = {one for kind in ("slide", "delivery") for one in list(self._odd[kind])}
         self._look_again_at([one for one in odd if one not in found])
         return found
 

@@ -53,7 +53,7 @@ class Memory:
         """Take in all that is so now: what is new goes into every box, what is over leaves it."""
         present = {notice.key: notice for notice in notices}
         over = {key: now if at is None else at for key, at in self.known.items()}
-        recent = {key: at for key, at in self.known.items() if now - over[key] <= CALM_S}
+        recent = {key: at for key, at in self.known.items() if abs(now - over[key]) <= CALM_S}
         new = present.keys() - recent.keys()
         known = {key: over[key] for key in recent} | dict.fromkeys(present)
         boxes = {
@@ -95,7 +95,8 @@ class Memory:
             kept_back = is_quiet and len(going) < len(kept.waiting)
             was_quiet = kept_back or (kept.was_quiet and (is_quiet or bool(kept.waiting)))
             box = replace(kept, was_quiet=was_quiet)
-            is_due = bool(going) and now - (box.since or now) >= gather_s
+            waits = box.since is not None and 0 <= now - box.since < gather_s
+            is_due = bool(going) and not waits
             if is_due and box.message is None:
                 box = _packed(box, going, now=now, is_quiet=is_quiet, message_id=new_id())
             boxes[name] = box

@@ -17,6 +17,8 @@ from dicom_node.status import PeerBusy
 log = logging.getLogger(__name__)
 
 ACTOR: Final = "notify"
+LONGEST_SEND_S: Final = 180.0
+"""A receiver that takes longer over a message is said on the screen: each byte may come late."""
 
 
 class Receiver(Protocol):
@@ -62,20 +64,26 @@ class Messenger:
         self._clock = clock
         self._wait_s = wait_s
         self._tries = 0
-        self._next_at = 0.0
+        self._failed_at = 0.0
+        self._rest_s = 0.0
+        self._sending_since: float | None = None
         self._trouble = ""
 
     def step(self) -> bool:
         """Send one message; False when there is none, or it is to be tried later."""
         name = self._receiver.name
         message = self._notebook.memory.boxes[name].message
-        if message is None or self._clock() < self._next_at:
+        # A clock that was set back puts nothing off.
+        if message is None or 0 <= self._clock() - self._failed_at < self._rest_s:
             return False
+        self._sending_since = self._clock()
         try:
             done = self._receiver.send(message)
         except ApplianceError as error:
             self._failed(error)
             return False
+        finally:
+            self._sending_since = None
         self._notebook.change(lambda memory: memory.arrived(name, message.message_id))
         self._arrived(message, done)
         return True
@@ -83,6 +91,9 @@ class Messenger:
     def words(self) -> str:
         """Say for the screen how the receiver is."""
         name = self._receiver.name
+        since = self._sending_since
+        if since is not None and self._clock() - since > LONGEST_SEND_S:
+            return f"{name} {NOT_TOLD}: it has been answering for minutes, without an end."
         if not self._trouble:
             return name
         box = self._notebook.memory.boxes[name]
@@ -91,7 +102,7 @@ class Messenger:
 
     def _arrived(self, message: Message, done: str) -> None:
         again = "Messages arrive again. " if self._trouble else ""
-        self._tries, self._next_at, self._trouble = 0, 0.0, ""
+        self._tries, self._rest_s, self._trouble = 0, 0.0, ""
         told = f"{again}Told by {self._receiver.name}: {len(message.notices)}. {done}"
         log.info("%s", told)
         self._note("notice-sent", told)
@@ -102,7 +113,7 @@ class Messenger:
         if isinstance(error, PeerBusy):
             wait_s = max(wait_s, min(error.after_s, LONGEST_RETRY_S))
         self._tries += 1
-        self._next_at = self._clock() + wait_s
+        self._failed_at, self._rest_s = self._clock(), wait_s
         sentence = describe(error)
         log.warning("%s: %s Tried again in %.0f s.", self._receiver.name, sentence, wait_s)
         if sentence != self._trouble:

@@ -13,6 +13,9 @@ from dicom_node.notify.notebook import Notebook
 from dicom_node.notify.notice import Notice, of_journal
 
 LOOK_EVERY_S = 5.0
+REST_A_LOOK = 10.0
+"""Rest at least so many times as long as a look took: thousands of slides make it longer."""
+LONGEST_REST_S = 60.0
 
 
 class Watch:
@@ -54,6 +57,7 @@ class Watch:
         self._began_at = self._answered_at = clock()
         self._seen: tuple[Notice, ...] = ()
         self._looked_at = float("-inf")
+        self._rest_s = LOOK_EVERY_S
 
     @property
     def is_quiet(self) -> bool:
@@ -63,9 +67,11 @@ class Watch:
     def step(self) -> bool:
         """Look, when it is time to; there is never more to do at once."""
         now = self._clock()
-        if not 0 <= now - self._looked_at < LOOK_EVERY_S:
+        if not 0 <= now - self._looked_at < self._rest_s:
             self._looked_at = now
             self._look(now)
+            took_s = self._clock() - now
+            self._rest_s = min(max(LOOK_EVERY_S, REST_A_LOOK * took_s), LONGEST_REST_S)
         return False
 
     def words(self) -> str:

@@ -19,7 +19,7 @@ from appliance.supervisor import Supervisor, daemon_commands
 from appliance.worker import LONGEST_RETRY_S
 from dicom_node.notify.daemon import receivers_of, send_test, terms_of
 from dicom_node.notify.message import Message
-from dicom_node.notify.messenger import Messenger
+from dicom_node.notify.messenger import LONGEST_SEND_S, Messenger
 from dicom_node.notify.notebook import Notebook
 from dicom_node.notify.notice import Notice
 from dicom_node.notify.watch import LOOK_EVERY_S, Watch
@@ -224,7 +224,7 @@ def test_a_mail_server_that_hangs_up_after_it_took_a_letter_gets_no_copy(
 @pytest.mark.parametrize(
     ("challenge", "sentence"),
     [
-        ("334 no!base64", "offers no login that we can follow"),
+        ("334 nonsense1", "offers no login that we can follow"),
         ("\r\n".join(["334-on and on"] * 10_000), "or broke off"),
     ],
 )
@@ -422,6 +422,39 @@ def test_a_receiver_that_fails_is_said_on_the_screen_tried_again_and_keeps_nobod
         assert len(post.letters) == 2
         assert lab.messengers[0].words() == "webhook"
         assert any(text.startswith("Messages arrive again.") for text in lab.said("notice-sent"))
+
+
+def test_a_clock_that_is_set_back_puts_nothing_off(night: Callable[..., Night]) -> None:
+    with http_desk() as desk:
+        lab = night(webhook=webhook(desk), gather_s=30)
+        lab.judge(SLIDES[0])
+        lab.pass_by()
+        lab.pass_by(-86_400)
+        desk.status = 503
+        lab.pass_by(-86_400)
+        desk.status = 200
+        lab.pass_by(-86_400)
+        assert slides_told(desk) == [SLIDES[0]]
+
+
+def test_a_receiver_that_comes_to_no_end_is_said_on_the_screen(
+    night: Callable[..., Night],
+) -> None:
+    with http_desk() as desk:
+        lab = night(webhook=webhook(desk))
+        lab.judge(SLIDES[0])
+        words: list[str] = []
+
+        def look_meanwhile() -> None:
+            lab.now += LONGEST_SEND_S + 1
+            words.append(lab.messengers[0].words())
+
+        desk.meanwhile = look_meanwhile
+        lab.pass_by()
+        assert words == [
+            "webhook takes no notices: it has been answering for minutes, without an end."
+        ]
+        assert lab.messengers[0].words() == "webhook"
 
 
 def test_a_message_that_is_tried_again_keeps_its_id_over_a_restart(

@@ -3,7 +3,7 @@
 import json
 import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from email.message import EmailMessage
 from email.parser import BytesParser
@@ -25,6 +25,7 @@ class Desk:
         self.paths: list[str] = []
         self.status = 204
         self.retry_after = ""
+        self.meanwhile: Callable[[], None] = lambda: None
         self.port = 0
 
     @property
@@ -44,6 +45,7 @@ def http_desk(tls: Certificates | None = None) -> Iterator[Desk]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
+            desk.meanwhile()
             if desk.status < 300:
                 desk.requests.append((dict(self.headers), body))
                 desk.paths.append(self.path)

@@ -16,21 +16,23 @@ from appliance.command import main
 from appliance.control import Command
 from appliance.line import ZONES, Outcome, Parcel, Role, Stage, Verdict
 from appliance.settings import Settings
+from appliance.storage import Root
 from appliance.stores.journal import Journal
 from appliance.stores.journal_schema import events, heartbeats, metadata, pauses
 from tests.tui.conftest import FULL_REASON, literal_findings
-from tests.tui.test_app import drive, sees, until
+from tests.tui.test_app import drive, sees
 from tests.tui.test_app import seen as shown_on
 from tui.app import CoverslipApp
 from tui.health import daemons_of
+from tui.register import ALL_EVERY_S, Register
 from tui.settings_file import masked
+from tui.story import read_story
 
 ATTACK = "HOSTILE\x1b]52;c;Y3VybA==\x07\x1b[2J\x9b31m\u202etxt\u2028\n\t\x7f\u200b\x00"
 SLIDE = "hostileslide"
 SPARED = frozenset({"slide_id", "stage", "state", "verdict", "mark", "daemon", "parcel_id"})
 """Columns that choose a row, or that hold one of a few words."""
 OBEYED = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
-ALSO_IN_THE_BAR = "1 slide, 1 delivery, 1 event, 2 signs of life, 1 pause, 1 measurement of the disk"
 
 
 def is_plain(text: str) -> bool:
@@ -98,18 +100,21 @@ def test_no_text_of_the_journal_or_of_a_daemon_reaches_the_terminal_as_more_than
     image = {"flavour": ATTACK, "rows": 1, "columns": 1, "objects": 1, "frames": 1, "bytes": 1}
     serve("node", lies(describe_slide={"images": [image | {"encoding": ATTACK}]}))
     serve("anonymize", lies(deid_report={"label": ATTACK, "profile": ATTACK, "key_id": ATTACK}))
+    logs = settings.storage.root / "log"
+    logs.mkdir(exist_ok=True)
+    (logs / "node.log").write_text(f"words of a log {ATTACK}\n", encoding="utf-8")
     app = CoverslipApp(settings)
 
     async def script(pilot: Pilot[None]) -> None:
         for keys, there in (
             ((), "HOSTILE·]52;c;"),
-            (("enter",), "HOSTILE"),
-            (("escape", "a"), "stage-done" if False else "HOSTILE"),
-            (("escape", "s"), "HOSTILE"),
+            (("enter",), "; pseudonyms by key"),
+            (("escape", "a"), "◆ HOSTILE"),
+            (("escape", "s"), "drained just now by HOSTILE·"),
+            (("escape", "l"), "words of a log HOSTILE·"),
         ):
             await pilot.press(*keys)
             await sees(pilot, there)
-            await until(pilot, lambda: "HOSTILE" in shown_on(app), "the attack as text")
             assert all(map(is_plain, lines_of(app)))
 
     drive(app, script, size=(200, 60))
@@ -130,37 +135,35 @@ def test_the_status_command_prints_one_plain_line_a_slide(
 
 # Rows that do not fit.
 
-ODD = {
-    "slide": [
-        "created_at='x'",
-        "created_at=1e18, verdict='rescan', verdict_at=1e18",
-        "created_at=9e999",
-        "created_at=-1",
-        "stage='zzz'",
-        "state='zzz'",
-        "verdict='zzz'",
-        "mark='zzz'",
-        "updated_at=-9e999, state='aside'",
-        "updated_at='x'",
-        "state='waiting', retries=1, next_try_at=9e999",
-        "state='running', claimed_at='x', progress=0.5",
-        "state='running', progress=7.0",
-        "progress='half'",
-        "scanner=x'ff00'",
-        "error=17.5, error=x'00'",
-        "slide_id='a' || char(27)",
-        "slide_id=x'61'",
-        "stage=cast(x'ff' as text)",
-    ],
-    "event": ["at=9e999", "at='q'", "text=x'00'"],
-    "heartbeat": ["at='q'", "pid='p'"],
-    "pause": ["at=9e999"],
-    "disk_sample": ["at=9e18", "free_bytes='f'"],
-}
+ODD = [
+    "created_at='x'",
+    "created_at=1e18, verdict='rescan', verdict_at=1e18",
+    "created_at=9e999",
+    "created_at=-1",
+    "stage='zzz'",
+    "state='zzz'",
+    "verdict='zzz'",
+    "mark='zzz'",
+    "updated_at=-9e999, state='aside'",
+    "updated_at='x'",
+    "state='waiting', retries=1, next_try_at=9e999",
+    "state='running', claimed_at='x', progress=0.5",
+    "state='running', progress=7.0",
+    "progress='half'",
+    "scanner=x'ff00'",
+    "error=17.5, error=x'00'",
+    "slide_id='a' || char(27)",
+    "slide_id=x'61'",
+    "stage=cast(x'ff' as text)",
+]
+
+
+def setting(slide_id: str, change: str) -> str:
+    return f"update slide set {change} where slide_id = '{slide_id}'"  # noqa: S608
 
 
 @pytest.fixture
-def altered(journal: Journal, settings: Settings) -> Iterator[Callable[[str], None]]:
+def altered(journal: Journal, settings: Settings) -> Iterator[Callable[..., None]]:
     """Change a sound journal of two slides by SQL."""
     now = time.time()
     for slide_id in ("sound", "odd"):
@@ -175,19 +178,22 @@ def altered(journal: Journal, settings: Settings) -> Iterator[Callable[[str], No
         yield alter
 
 
-@pytest.mark.parametrize("change", ODD["slide"])
+@pytest.mark.parametrize("change", ODD)
 def test_a_slide_whose_row_does_not_fit_hides_no_other(
-    journal: Journal, altered: Callable[[str], None], change: str
+    journal: Journal, altered: Callable[..., None], change: str
 ):
-    altered(f"update slide set {change} where slide_id = 'odd'")
+    altered(setting("odd", change))
     shown = journal.shown
     slides = shown.read_slides(list(shown.versions(newest=9)))
     assert [slide.slide_id for slide in slides] == ["sound"]
     assert shown.unreadable == {"slide": 1}
+    counted = shown.throughput(since=time.time() - 60, bin_s=60, n_bins=2)
+    assert sum(counted.received) in (1, 2)
+    assert journal.unsettled(since=0.0) == slides
 
 
 def test_rows_of_every_kind_that_do_not_fit_are_counted_and_those_that_fit_are_shown(
-    journal: Journal, altered: Callable[[str], None]
+    journal: Journal, altered: Callable[..., None]
 ):
     now = time.time()
     with journal._engine.begin() as connection:
@@ -222,7 +228,7 @@ def test_rows_of_every_kind_that_do_not_fit_are_counted_and_those_that_fit_are_s
     assert shown.unreadable == {"heartbeat": 2, "sample": 2}
 
 
-def test_a_daemon_overlooks_no_row(journal: Journal, altered: Callable[[str], None]):
+def test_a_daemon_overlooks_no_row(journal: Journal, altered: Callable[..., None]):
     altered(
         "update slide set created_at = 'x', verdict = 'rescan' where slide_id = 'odd'",
         "insert into pause values ('node', 'x', 'o', '')",
@@ -235,25 +241,24 @@ def test_a_daemon_overlooks_no_row(journal: Journal, altered: Callable[[str], No
 
 
 def test_the_screen_says_what_cannot_be_read_and_lives_on_every_screen(
-    settings: Settings, journal: Journal, altered: Callable[[str], None]
+    settings: Settings, journal: Journal, altered: Callable[..., None]
 ):
-    for number, _ in enumerate(ODD["slide"]):
+    for number, _ in enumerate(ODD):
         journal.add_slide(f"odd{number:02}", scanner="scanner-a", last_byte_at=time.time())
     altered(
         "delete from slide where slide_id = 'odd'",
-        *(
-            f"update slide set {change} where slide_id = 'odd{number:02}'"
-            for number, change in enumerate(ODD["slide"])
-        ),
+        *(setting(f"odd{number:02}", change) for number, change in enumerate(ODD)),
         "update event set at = 'q'",
-        "insert into heartbeat values ('node', 'q', 1, 'w')",
+        "insert into heartbeat values ('other', 'q', 1, 'w')",
         "insert into pause values ('node', 9e999, 'o', 'r')",
         "insert into disk_sample values (9e18, 1, 1), (9e999, 5, 5)",
     )
+    for daemon in daemons_of(settings):
+        journal.heartbeat(daemon, pid=1, words="")
     app = CoverslipApp(settings)
 
     async def script(pilot: Pilot[None]) -> None:
-        await sees(pilot, f"{len(ODD['slide'])} slides, 1 sign of life, 1 pause")
+        await sees(pilot, f"{len(ODD)} slides, 1 sign of life, 1 pause")
         await sees(pilot, "cannot be read")
         await sees(pilot, "sound")
         for keys in (("enter",), ("escape", "a"), ("escape", "s"), ("escape",)):
@@ -264,11 +269,7 @@ def test_the_screen_says_what_cannot_be_read_and_lives_on_every_screen(
     drive(app, script, size=(200, 60))
 
 
-def test_a_slide_that_was_mended_is_shown_again(
-    journal: Journal, altered: Callable[[str], None]
-):
-    from tui.register import ALL_EVERY_S, Register
-
+def test_a_slide_that_was_mended_is_shown_again(journal: Journal, altered: Callable[..., None]):
     altered("update slide set created_at = 'x' where slide_id = 'odd'")
     register = Register(journal.shown)
     register.read(1000.0)
@@ -287,9 +288,6 @@ def test_the_settings_file_is_shown_without_what_a_terminal_obeys():
 
 
 def test_findings_cannot_bring_an_escape_either(hostile: Journal, settings: Settings):
-    from appliance.storage import Root
-    from tui.story import read_story
-
     story = read_story(hostile.shown, Root(settings.storage.root), SLIDE)
     assert story is not None
     assert story.findings is not None

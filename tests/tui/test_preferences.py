@@ -101,3 +101,11 @@ def test_the_page_about_the_screen_has_the_table_as_it_is():
     page = (Path(__file__).parents[2] / "docs" / "screen.md").read_text()
     for one in (*ACTIONS, *MOVES):
         assert f"| `{one.name}` | {shown_key(one.key)} | {one.sentence} |" in page
+
+
+def test_a_name_that_a_terminal_would_obey_is_told_without_it(tmp_path: Path):
+    mistakes = read(
+        written(tmp_path, '"\\u001b[2J" = 1\n[keys]\n"\\u001b]52;c;x" = "j"\n')
+    ).mistakes
+    assert len(mistakes) == 2
+    assert not any("\x1b" in mistake for mistake in mistakes)

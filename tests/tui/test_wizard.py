@@ -17,7 +17,7 @@ from appliance.errors import StorageFull
 from appliance.settings import load
 from appliance.temporary import free_ports
 from tui.commands import NoTerminal, run_setup
-from tui.wizard import document, proof
+from tui.wizard import disk, document, proof
 from tui.wizard import questions as ask
 from tui.wizard.answering import mistakes_in, plain, wrong_at
 from tui.wizard.app import SetupApp
@@ -101,8 +101,8 @@ def test_mistakes_are_at_the_scanner_that_was_asked_for(tmp_path: Path) -> None:
 
 
 def test_limits_of_free_space_suit_the_disk() -> None:
-    assert ask.limits_for(2000 * ask.GIB) == (50, 10)
-    soft, hard = ask.limits_for(60 * ask.GIB)
+    assert disk.limits_for(2000 * disk.GIB) == (50, 10)
+    soft, hard = disk.limits_for(60 * disk.GIB)
     assert 60 > soft > hard >= 1
 
 

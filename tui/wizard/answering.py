@@ -8,7 +8,7 @@ from appliance.settings import check
 from appliance.settings.mistakes import Mistake
 from appliance.settings.sentences import did_you_mean
 from tui import words
-from tui.wizard import document, proof
+from tui.wizard import disk, document, proof
 from tui.wizard import questions as ask
 from tui.wizard.document import PinnedModel
 from tui.wizard.questions import Answers, Question, Step, answer_to
@@ -93,7 +93,7 @@ def facts(
             if path.is_file():
                 return (f"It is there already, and will be kept as {kept(path, now)}.",)
         case "storage":
-            free, total = ask.room(Path(answers[ask.ROOT]))
+            free, total = disk.room(Path(answers[ask.ROOT]))
             return (f"{words.gib(free)} of {words.gib(total)} are free there.",)
         case "node":
             where = answers[ask.HOST], answers[ask.PORT]

@@ -8,6 +8,7 @@ from typing import ClassVar
 from textual.app import App
 
 from tui.themes import DARK, GREY, THEMES
+from tui.wizard import disk
 from tui.wizard import questions as ask
 from tui.wizard.document import PinnedModel
 from tui.wizard.finish import ProofScreen, ReviewScreen
@@ -61,7 +62,7 @@ class SetupApp(App[list[str]]):
         for theme in THEMES:
             self.register_theme(theme)
         self.theme = (GREY if self.no_color else DARK).name
-        soft, hard = ask.limits_for(ask.room(Path(self._default(ask.ROOT)))[1])
+        soft, hard = disk.limits_for(disk.room(Path(self._default(ask.ROOT)))[1])
         self.answers = {question.id: question.default for question in self._questions}
         self.answers |= {ask.SOFT: str(soft), ask.HARD: str(hard)}
         self.answers[ask.KEYS] = str(file.parent / "keys")

@@ -1,6 +1,5 @@
 """What the wizard asks, as tables: steps with questions, each with the key that it answers."""
 
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,10 +12,6 @@ Answers = Mapping[str, str]
 
 STANDARD_FILE = Path("/etc/coverslip/coverslip.toml")
 ROLES = ("viewer", "technician", "administrator")
-GIB = 2**30
-SOFT_GIB, HARD_GIB = 50, 10
-"""Limits of free space on a large disk; on a small one they are a share of it."""
-SOFT_SHARE, HARD_SHARE = 0.10, 0.03
 FILE, ROOT, KEYS = "file", "storage.root", "keys.folder"
 SOFT, HARD = "storage.soft", "storage.hard"
 AE, PORT, HOST = "node.ae_title", "node.port", "node.host"
@@ -308,24 +303,3 @@ def _operators() -> Step:
             for role, about, group in groups
         ),
     )
-
-
-def limits_for(total_bytes: int) -> tuple[int, int]:
-    """Give the two limits of free space, in GiB, that suit a disk of this size."""
-    total_gib = total_bytes / GIB
-    soft = min(SOFT_GIB, max(2, round(total_gib * SOFT_SHARE)))
-    return soft, min(HARD_GIB, max(1, round(total_gib * HARD_SHARE)))
-
-
-def there(path: Path) -> Path:
-    """Give the innermost folder of a path that is there already."""
-    for folder in (path, *path.parents):
-        if folder.is_dir():
-            return folder
-    return Path("/")
-
-
-def room(path: Path) -> tuple[int, int]:
-    """Give free and all bytes of the file system on which a folder lies or will lie."""
-    usage = shutil.disk_usage(there(path))
-    return usage.free, usage.total
