@@ -56,6 +56,8 @@ class Terminal:
             size = struct.pack("HHHH", LINES, COLUMNS, 0, 0)
             fcntl.ioctl(0, termios.TIOCSWINSZ, size)
             os.environ |= {"TERM": "xterm-256color", "COLORTERM": "truecolor"}
+            for inherited in ("COLUMNS", "LINES"):  # they outrank the size of the terminal
+                os.environ.pop(inherited, None)
             os.execv(command[0], list(command))  # noqa: S606  our own command
         self._written = bytearray()
         self._news = threading.Condition()
