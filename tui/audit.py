@@ -7,7 +7,7 @@ from textual.content import Content
 
 from appliance.line import DAEMONS, SIDING, Event, Stage
 from tui import words
-from tui.panels import hanging
+from tui.panels.summary import hanging
 from tui.rows import fitted, toned
 from tui.words import Tone
 

@@ -81,8 +81,9 @@ def run_completion(arguments: argparse.Namespace) -> int:
 def run_tui(arguments: argparse.Namespace) -> int:
     """Show the screen until the technician leaves it."""
     from appliance.settings import load
-    from tui import graphics, preferences
+    from tui import preferences
     from tui.app import CoverslipApp
+    from tui.terminal import graphics
 
     settings = load(arguments.settings)
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
@@ -118,7 +119,7 @@ def run_setup(arguments: argparse.Namespace) -> int:
 
 def run_picture(arguments: argparse.Namespace) -> int:
     """Draw a picture with half cells, or with shades of characters where NO_COLOR is set."""
-    from tui import picture
+    from tui.terminal import picture
 
     columns = arguments.width or min(WIDEST_PICTURE, shutil.get_terminal_size().columns)
     image = picture.load(arguments.file.resolve())

@@ -19,17 +19,17 @@ from appliance.settings import Settings
 from appliance.storage import Root
 from appliance.stores.board import Board
 from tui.action import Answer
-from tui.alert import Alerts, ring
 from tui.arrangement import Arrangement
 from tui.asking import Asking
 from tui.feed import NO_ANSWER, TRY_AGAIN_S, JournalChanged, JournalFeed, JournalLost
-from tui.graphics import Terminal
 from tui.health import daemons_of
 from tui.names import Names, has_identity
 from tui.performing import refusal
 from tui.preferences import Preferences
 from tui.screens.base import LineScreen
 from tui.snapshot import Snapshot
+from tui.terminal.alert import Alerts, ring
+from tui.terminal.graphics import Terminal
 from tui.themes import DARK, GREY, SHORT_NAMES, THEMES
 from tui.view import (
     ActionAnswered,

@@ -11,7 +11,7 @@ from appliance.plain_text import all_plain
 from appliance.slides.findings import Findings, read_findings
 from appliance.storage import Root, plain_folder
 from appliance.stores.board import Board
-from tui.picture import PictureUnreadable, around_tissue, load
+from tui.terminal.picture import PictureUnreadable, around_tissue, load
 
 SLIDE_PICTURE_PNG = "slide_picture.png"
 SLIDE_PLAIN_JPG = "slide_plain.jpg"

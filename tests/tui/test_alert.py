@@ -17,9 +17,9 @@ from appliance.messages import SET_ASIDE_BY_OPERATOR
 from appliance.settings import Settings
 from appliance.stores.journal import Journal
 from tests.tui.conftest import NOW, slide
-from tui.alert import Alerts, ring
 from tui.arrangement import Arrangement
 from tui.snapshot import Snapshot
+from tui.terminal.alert import Alerts, ring
 
 GOOD = slide("p2cx6mb8ie", Stage.INFER, State.RUNNING, updated_at=1)
 RESCAN = slide("mq4xk7b2pa", Stage.DELIVER, State.DONE, verdict=Verdict.RESCAN)

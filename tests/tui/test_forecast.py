@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from appliance.line import DiskSample
 from tui.amounts import about, lasting, sparkline, speed
 from tui.forecast import Forecast, forecast
-from tui.machine_panels import forecast_sentence
+from tui.panels.machine import forecast_sentence
 
 GIB = 1 << 30
 HOUR_S, DAY_S = 3600.0, 86_400.0

@@ -16,11 +16,11 @@ from textual.geometry import Region
 
 from tests.tui.conftest import NOW, drawn_picture, literal_details
 from tests.tui.test_app import until
-from tui import graphics, kitty, sixel
 from tui.app import CoverslipApp
 from tui.feed import JournalChanged
-from tui.graphics import QUESTION, Graphics, Terminal
 from tui.screens.ask import ConfirmScreen
+from tui.terminal import graphics, kitty, sixel
+from tui.terminal.graphics import QUESTION, Graphics, Terminal
 from tui.view import DetailsTold, StoryRead
 from tui.widgets.picture_view import PictureView
 

@@ -16,7 +16,7 @@ from appliance.stores.journal import Journal
 from tui.app import CoverslipApp
 from tui.feed import JournalChanged
 from tui.log_lines import LEAST, LEVELS, next_least, read_line, wanted
-from tui.log_panels import log_line, whole_line
+from tui.panels.log import log_line, whole_line
 from tui.screens.live import MOST_KEPT, ItemsRead
 from tui.screens.log import LogScreen
 from tui.snapshot import Snapshot

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from PIL import Image, PngImagePlugin
 
-from tui import picture
 from tui.commands import register
+from tui.terminal import picture
 
 
 def test_a_cell_shows_two_pixels_above_each_other():

@@ -6,7 +6,7 @@ from typing import get_args, get_type_hints
 from appliance.settings import ColouredTiles, EveryTile, Limits, Policy, Route, Settings
 from tests.tui.conftest import NOW
 from tui import policy_words, words
-from tui.policy_panels import policies, policy_rows
+from tui.panels.policy import policies, policy_rows
 from tui.snapshot import Snapshot
 from tui.view import View
 

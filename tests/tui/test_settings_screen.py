@@ -13,9 +13,9 @@ from appliance.control import Command
 from appliance.line import Role
 from appliance.settings import check, load
 from tui.app import CoverslipApp
+from tui.panels.settings import file_lines, rows_of_mistakes, running, state
 from tui.screens import settings as screen
 from tui.settings_file import HIDDEN, Shown, look, masked
-from tui.settings_panels import file_lines, rows_of_mistakes, running, state
 
 EXAMPLE = (Path(__file__).parents[2] / "docs" / "coverslip.toml").read_text()
 LIMIT_S = 8.0

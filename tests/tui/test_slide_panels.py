@@ -18,16 +18,13 @@ from tests.tui.conftest import (
     literal_findings,
     slide,
 )
-from tui import (
-    findings_panels,
-    panels,
-    past_panels,
-    sent_panels,
-    timeline,
-    told_panels,
-    trouble,
-    words,
-)
+from tui import words
+from tui.panels import findings as findings_panels
+from tui.panels import past as past_panels
+from tui.panels import sent as sent_panels
+from tui.panels import summary as panels
+from tui.panels import timeline, trouble
+from tui.panels import told as told_panels
 from tui.story import Story
 from tui.told import deid_told, images_told
 

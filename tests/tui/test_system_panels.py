@@ -12,11 +12,14 @@ from appliance.line import Heartbeat, Pause, Stage, State
 from appliance.settings import Settings
 from tests.tui.conftest import NOW, slide
 from tests.tui.literal_facts import VERSION, literal_archive, literal_facts, literal_samples, told
-from tui import line_panels, machine_panels, system_panels, version_panels
-from tui.daemon_panels import daemons
 from tui.health import alarms
-from tui.intake_panels import scanners
-from tui.route_panels import routes
+from tui.panels import line as line_panels
+from tui.panels import machine as machine_panels
+from tui.panels import system as system_panels
+from tui.panels import versions as version_panels
+from tui.panels.daemons import daemons
+from tui.panels.intake import scanners
+from tui.panels.routes import routes
 from tui.snapshot import Disk, Snapshot
 from tui.system_facts import SystemFacts
 from tui.view import View

@@ -7,7 +7,7 @@ from pathlib import Path
 from textual.app import ComposeResult
 from textual.containers import VerticalScroll
 
-from tui import help_panels
+from tui.panels import help as help_panels
 from tui.screens.base import LineScreen
 from tui.view import View
 from tui.widgets.card import Card

@@ -7,8 +7,8 @@ from typing import ClassVar
 from textual.binding import Binding, BindingType
 from textual.content import Content
 
-from tui import log_panels
 from tui.log_lines import LEAST, Level, LogLine, next_least, read_line, wanted
+from tui.panels import log as log_panels
 from tui.screens.live import MOST_KEPT, LiveScreen
 from tui.tail import LogTail
 from tui.view import View

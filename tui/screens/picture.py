@@ -2,7 +2,7 @@
 
 from textual.app import ComposeResult
 
-from tui import findings_panels
+from tui.panels import findings as findings_panels
 from tui.screens.base import LineScreen
 from tui.story import Story
 from tui.view import NamesWanted, StoryWanted, View

@@ -11,8 +11,8 @@ from textual.message import Message
 
 from appliance.settings import Settings
 from appliance.storage import Root
-from tui import settings_panels
 from tui.health import daemons_of
+from tui.panels import settings as settings_panels
 from tui.screens.base import LineScreen
 from tui.settings_file import Shown, look
 from tui.view import View

@@ -9,7 +9,12 @@ from textual.containers import Container, Vertical, VerticalScroll
 from textual.content import Content
 
 from appliance.line import SlideStatus, State
-from tui import findings_panels, panels, past_panels, sent_panels, timeline, told_panels, trouble
+from tui.panels import findings as findings_panels
+from tui.panels import past as past_panels
+from tui.panels import sent as sent_panels
+from tui.panels import summary as panels
+from tui.panels import timeline, trouble
+from tui.panels import told as told_panels
 from tui.screens.base import LineScreen
 from tui.story import Story
 from tui.told import Details

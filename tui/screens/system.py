@@ -9,8 +9,8 @@ from textual.app import ComposeResult
 from textual.containers import Container, Vertical, VerticalScroll
 
 from appliance.stores.board import Board
-from tui import system_panels
 from tui.action import Subject
+from tui.panels import system as system_panels
 from tui.screens.base import LineScreen
 from tui.system_facts import FactsFeed, FactsRead, SystemFacts
 from tui.view import View

@@ -12,9 +12,11 @@ from textual.content import Content
 from textual.timer import Timer
 from textual.widgets import Input
 
-from tui import findings_panels, panels, rows
+from tui import rows
 from tui.actions import ACTIONS
 from tui.arrangement import Order
+from tui.panels import findings as findings_panels
+from tui.panels import summary as panels
 from tui.rows import toned
 from tui.screens.base import LineScreen
 from tui.story import Story

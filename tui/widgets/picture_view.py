@@ -16,9 +16,9 @@ from textual.strip import Strip
 from textual.timer import Timer
 from textual.widget import Widget
 
-from tui import kitty, picture, sixel
-from tui.graphics import Graphics, Terminal
-from tui.picture import UPPER_HALF, Cell
+from tui.terminal import kitty, picture, sixel
+from tui.terminal.graphics import Graphics, Terminal
+from tui.terminal.picture import UPPER_HALF, Cell
 
 _NUMBERS = count(0x1C05E1)
 """Of kitty's pictures: begins somewhere, since other programs in the terminal have theirs."""

@@ -9,8 +9,8 @@ from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.message import Message
 
-from tui import settings_panels
-from tui.panels import hanging, lines
+from tui.panels import settings as settings_panels
+from tui.panels.summary import hanging, lines
 from tui.rows import toned
 from tui.settings_file import Shown
 from tui.widgets.card import Card

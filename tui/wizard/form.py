@@ -1,6 +1,6 @@
 """One step of the wizard on the screen: its questions, what is wrong with them, what they mean."""
 
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import ClassVar, cast
 
 from textual import events, on
 from textual.app import ComposeResult
@@ -11,17 +11,15 @@ from textual.screen import Screen
 from textual.widget import Widget
 from textual.widgets import Button, Footer, Input, Static
 
-from tui.panels import hanging, lines
+from tui.panels.summary import hanging, lines
 from tui.rows import toned
 from tui.screens.ask import ConfirmScreen
 from tui.widgets.card import Card
 from tui.widgets.field import Field
 from tui.wizard import answering
+from tui.wizard.interview import Interview
 from tui.wizard.questions import Question, Step, scanner
 from tui.words import Tone
-
-if TYPE_CHECKING:
-    from tui.wizard.app import SetupApp
 
 LEAVE = "Leave without writing anything?"
 
@@ -54,9 +52,9 @@ class StepScreen(Screen[None]):
         self._number = number
 
     @property
-    def setup(self) -> "SetupApp":
+    def setup(self) -> Interview:
         """The application that keeps the answers."""
-        return cast("SetupApp", self.app)
+        return cast("Interview", self.app)
 
     @property
     def step(self) -> Step:

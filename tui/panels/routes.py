@@ -5,10 +5,10 @@ from textual.content import Content
 from appliance.facts import ArchiveQueue, Facts, Probe
 from appliance.settings import Route
 from tui import words
-from tui.daemon_panels import paused_words
 from tui.health import RouteState, route_states
-from tui.machine_panels import NOT_KNOWN
-from tui.panels import hanging, lines
+from tui.panels.daemons import paused_words
+from tui.panels.machine import NOT_KNOWN
+from tui.panels.summary import hanging, lines
 from tui.rows import fitted, toned
 from tui.view import View
 

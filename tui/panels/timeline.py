@@ -4,7 +4,7 @@ from textual.content import Content
 
 from appliance.line import Stage, State
 from tui import words
-from tui.panels import LABEL_WIDTH, lines
+from tui.panels.summary import LABEL_WIDTH, lines
 from tui.rows import fitted, toned
 from tui.story import Span, Story
 

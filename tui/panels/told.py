@@ -7,7 +7,7 @@ from textual.content import Content
 
 from tui import words
 from tui.label import VERDICTS
-from tui.panels import labelled, lines
+from tui.panels.summary import labelled, lines
 from tui.rows import fitted, toned
 from tui.told import KINDS, DeidTold, ImagesTold, ImageTold, Reason
 

@@ -6,7 +6,7 @@ from textual.content import Content
 
 from appliance.line import Event, SlideStatus, State
 from tui import words
-from tui.panels import LABEL_WIDTH, hanging, lines
+from tui.panels.summary import LABEL_WIDTH, hanging, lines
 from tui.rows import fitted, toned
 from tui.words import Tone
 

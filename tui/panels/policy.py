@@ -8,7 +8,7 @@ from textual.content import Content
 from appliance.settings import ColouredTiles, Route
 from tui import policy_words, words
 from tui.health import pulses
-from tui.panels import hanging, lines
+from tui.panels.summary import hanging, lines
 from tui.rows import fitted, toned
 from tui.view import View
 from tui.words import TONES

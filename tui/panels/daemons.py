@@ -6,8 +6,8 @@ from appliance.facts import Told
 from appliance.line import Pause
 from tui import amounts, words
 from tui.health import Pulse, pulses
-from tui.machine_panels import NOT_KNOWN
-from tui.panels import hanging, lines
+from tui.panels.machine import NOT_KNOWN
+from tui.panels.summary import hanging, lines
 from tui.rows import fitted, toned
 from tui.view import View
 

@@ -7,7 +7,7 @@ from tui import amounts, words
 from tui.forecast import Forecast
 from tui.health import GIB, disk_forecast
 from tui.machine import Machine
-from tui.panels import hanging, lines
+from tui.panels.summary import hanging, lines
 from tui.rows import fitted, toned
 from tui.view import View
 from tui.words import Tone

@@ -5,11 +5,14 @@ from types import MappingProxyType
 
 from textual.content import Content
 
-from tui import line_panels, machine_panels, route_panels, version_panels
-from tui.daemon_panels import daemons
-from tui.intake_panels import scanners
-from tui.panels import lines
-from tui.policy_panels import policies
+from tui.panels import line as line_panels
+from tui.panels import machine as machine_panels
+from tui.panels import routes as route_panels
+from tui.panels import versions as version_panels
+from tui.panels.daemons import daemons
+from tui.panels.intake import scanners
+from tui.panels.policy import policies
+from tui.panels.summary import lines
 from tui.view import View
 from tui.widgets.bars import alarm_line
 

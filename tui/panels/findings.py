@@ -10,7 +10,7 @@ from appliance.settings import VerdictRules
 from appliance.slides.classes import ARTIFACTS, SlideClass
 from appliance.slides.findings import ArtifactArea, Findings, TileResult
 from tui import words
-from tui.panels import LABEL_WIDTH, hanging, lines
+from tui.panels.summary import LABEL_WIDTH, hanging, lines
 from tui.rows import fitted, toned
 from tui.words import Tone
 

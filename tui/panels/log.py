@@ -3,7 +3,7 @@
 from textual.content import Content
 
 from tui.log_lines import LEVELS, LogLine
-from tui.panels import hanging
+from tui.panels.summary import hanging
 from tui.rows import fitted, toned
 
 DELIVER = "deliver@"

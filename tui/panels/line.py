@@ -7,7 +7,7 @@ from textual.content import Content
 from appliance.line import Stage, State
 from appliance.stores.figures import Throughput
 from tui import amounts, words
-from tui.panels import lines
+from tui.panels.summary import lines
 from tui.rows import fitted, toned
 from tui.view import View
 

@@ -8,7 +8,7 @@ from textual.content import Content
 from appliance.facts import KeyAge, LoadedModel
 from appliance.line import DAEMONS, Stage
 from tui import amounts, words
-from tui.panels import hanging, lines
+from tui.panels.summary import hanging, lines
 from tui.rows import fitted, toned
 from tui.view import View
 

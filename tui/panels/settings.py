@@ -3,7 +3,7 @@
 from textual.content import Content
 
 from appliance.settings.mistakes import Mistake
-from tui.panels import hanging, lines
+from tui.panels.summary import hanging, lines
 from tui.rows import fitted, toned
 from tui.settings_file import Shown
 from tui.words import counted

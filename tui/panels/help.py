@@ -10,7 +10,7 @@ from tui.actions import MOVES, SLIDE_ACTIONS
 from tui.keys import default_keys, shown_key
 from tui.machine_actions import MACHINE_ACTIONS
 from tui.offers import lacks_right
-from tui.panels import hanging, lines
+from tui.panels.summary import hanging, lines
 from tui.rows import fitted, toned
 from tui.view import View
 from tui.words import Word

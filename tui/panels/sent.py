@@ -9,8 +9,8 @@ from textual.content import Content
 from appliance.line import DeliveryStatus, Event, SlideStatus, Stage
 from appliance.settings import Route
 from tui import policy_words, words
-from tui.panels import LABEL_WIDTH, hanging, lines
-from tui.past_panels import DAY_AND_CLOCK, local
+from tui.panels.past import DAY_AND_CLOCK, local
+from tui.panels.summary import LABEL_WIDTH, hanging, lines
 from tui.rows import fitted, toned
 
 _POLICY = re.compile(r"Policy ([0-9a-f]{64}): ([a-z_]+)")

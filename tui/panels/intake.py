@@ -5,7 +5,7 @@ from textual.content import Content
 from appliance.facts import OpenAssociation, OpenCommitments, ScannerContact
 from tui import amounts, words
 from tui.health import NODE
-from tui.panels import hanging, lines
+from tui.panels.summary import hanging, lines
 from tui.rows import fitted, toned
 from tui.view import View
 

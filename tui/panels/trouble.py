@@ -3,9 +3,10 @@
 from textual.content import Content
 
 from appliance.line import SlideStatus, State
-from tui import panels, words
+from tui import words
 from tui.messages import Explanation, explained
-from tui.panels import hanging, labelled, lines
+from tui.panels import summary as panels
+from tui.panels.summary import hanging, labelled, lines
 from tui.rows import toned
 from tui.words import Tone
 

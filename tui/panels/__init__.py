@@ -1,0 +1,1 @@
+"""What the cards of the screens say: pure functions from values to styled text."""
