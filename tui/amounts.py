@@ -1,9 +1,12 @@
-"""Numbers as people read them: speeds, spans of time, and counts over time as one line."""
+"""Numbers as people read them: spans of time, sizes, shares, speeds, and counts as one line."""
 
 from collections.abc import Sequence
 from typing import Final
 
-from tui.words import DAY_S, HOUR_S, counted
+MINUTE_S = 60
+HOUR_S = 3600
+DAY_S = 86400
+SHORT_S = 10
 
 _MEGA: Final = 1_000_000
 _BARS: Final = "▁▂▃▄▅▆▇█"
@@ -51,3 +54,64 @@ def sparkline(counts: Sequence[int], width: int) -> str:
 def bins_together(n_bins: int, width: int) -> int:
     """How many bins `sparkline` puts together for one bar."""
     return -(-n_bins // max(1, width))
+
+
+def age(seconds: float) -> str:
+    """Say how long ago something was."""
+    if seconds < SHORT_S:
+        return "just now"
+    if seconds < MINUTE_S:
+        return f"{seconds:.0f} s ago"
+    if seconds < HOUR_S:
+        return f"{seconds // MINUTE_S:.0f} min ago"
+    if seconds < DAY_S:
+        return f"{seconds // HOUR_S:.0f} h ago"
+    return f"{seconds // DAY_S:.0f} d ago"
+
+
+def duration(seconds: float) -> str:
+    """Write how long something took: 0.8 s, 12 s, 1:12, 1:02:03."""
+    seconds = max(0.0, seconds)
+    if seconds < SHORT_S:
+        return f"{seconds:.1f} s"
+    if seconds < MINUTE_S:
+        return f"{seconds:.0f} s"
+    minutes, rest = divmod(int(seconds), MINUTE_S)
+    if seconds < HOUR_S:
+        return f"{minutes}:{rest:02d}"
+    hours, minutes = divmod(minutes, MINUTE_S)
+    return f"{hours}:{minutes:02d}:{rest:02d}"
+
+
+def share(part: float) -> str:
+    """Write a share as percent, with a decimal where that says something."""
+    percent = 100 * part
+    return f"{percent:.1f} %" if 0 < percent < SHORT_S else f"{percent:.0f} %"
+
+
+def size(n_bytes: float) -> str:
+    """Write a size with the unit that suits it."""
+    for unit, name in ((10**9, "GB"), (10**6, "MB"), (10**3, "kB")):
+        if n_bytes >= unit:
+            number = n_bytes / unit
+            return f"{number:.1f} {name}" if number < SHORT_S else f"{number:.0f} {name}"
+    return f"{n_bytes:.0f} B"
+
+
+def counted(number: int, word: str) -> str:
+    """Write a number and what it counts: 1 image, 3 images."""
+    return f"{number:,} {word}{'' if number == 1 else 's'}"
+
+
+def gib(n_bytes: float) -> str:
+    """Write a size in GiB."""
+    return f"{n_bytes / 2**30:,.0f} GiB"
+
+
+def bar(part: float, width: int) -> tuple[str, str]:
+    """Draw a bar as (filled, rest), together `width` cells; never empty for more than nothing."""
+    halves = round(min(1.0, max(0.0, part)) * width * 2)
+    if part > 0:
+        halves = max(1, halves)
+    filled = "━" * (halves // 2) + ("╸" if halves % 2 else "")
+    return filled, "─" * (width - len(filled))

@@ -8,7 +8,7 @@ from appliance.attention import NOT_TOLD
 from appliance.line import DAEMONS, Heartbeat, Pause, Stage, State
 from appliance.settings import Route, Settings
 from appliance.stores.slide_reading import Kind
-from tui import amounts, words
+from tui import amounts
 from tui.forecast import Forecast, forecast
 from tui.snapshot import Snapshot
 from tui.tally import RouteTally
@@ -157,7 +157,7 @@ def _silence(found: tuple[Pulse, ...], now: float) -> list[Alarm]:
 def _silent_sentence(pulse: Pulse, now: float) -> str:
     if pulse.beat is None:
         return f"The {pulse.daemon} daemon was never started."
-    return f"The {pulse.daemon} daemon was last seen {words.age(now - pulse.beat.at)}."
+    return f"The {pulse.daemon} daemon was last seen {amounts.age(now - pulse.beat.at)}."
 
 
 def start_step(daemon: str) -> str:
@@ -169,7 +169,7 @@ def _disk(snapshot: Snapshot, settings: Settings) -> list[Alarm]:
     disk = snapshot.disk
     if disk is None:
         return []
-    free = words.gib(disk.free_bytes)
+    free = amounts.gib(disk.free_bytes)
     if disk.free_bytes < settings.storage.hard_free_gib * GIB:
         sentence = f"The disk is full ({free} free): scanners are told to wait."
         return [Alarm(tone="bad", sentence=sentence, next_step="Free disk space.")]
@@ -190,7 +190,7 @@ def _pauses(snapshot: Snapshot, now: float) -> list[Alarm]:
 
 
 def _pause(pause: Pause, snapshot: Snapshot, now: float) -> Alarm:
-    since = f"{words.age(now - pause.at)} by {pause.operator}"
+    since = f"{amounts.age(now - pause.at)} by {pause.operator}"
     because = f" ({pause.reason})" if pause.reason else ""
     if pause.daemon != NODE:
         name = pause.daemon.removeprefix("deliver@")
@@ -207,8 +207,8 @@ def _switching_off(snapshot: Snapshot) -> str:
     n_waiting = stages.get((Stage.DELIVER, State.WAITING), 0)
     n_open = sum(n for (_, state), n in stages.items() if state in UNDER_WAY) - n_waiting
     if n_open:
-        return f"Wait: {words.counted(n_open, 'slide')} still on the line."
-    later = f"; {words.counted(n_waiting, 'slide')} will be delivered afterwards"
+        return f"Wait: {amounts.counted(n_open, 'slide')} still on the line."
+    later = f"; {amounts.counted(n_waiting, 'slide')} will be delivered afterwards"
     return f"The line is empty: it is safe to switch off{later if n_waiting else ''}."
 
 

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from textual.content import Content
 
 from appliance.line import SlideStatus, State, Verdict
-from tui import words
+from tui import amounts, words
 from tui.arrangement import Order
 from tui.snapshot import Group
 from tui.words import TONES, Tone, Word
@@ -164,7 +164,7 @@ def slide_line(
 ) -> Content:
     """Draw one slide; the same object again while nothing of what it says has changed."""
     left_s = words.seconds_left(slide, now)
-    took = words.left(left_s) if left_s is not None else words.duration(_time_s(slide, now))
+    took = words.left(left_s) if left_s is not None else amounts.duration(_time_s(slide, now))
     doing = words.doing(slide, now)
     if left_s is not None and not layout.time:
         doing = words.doing_until(slide, left_s, layout.doing)
@@ -250,7 +250,7 @@ def _doing(slide: SlideStatus, text: str, layout: Layout) -> Content:
     room = min(LONGEST_BAR, layout.doing - len(stage) - len(percent) - 2)
     if room < LEAST_BAR:
         return toned(text, tone)
-    filled, rest = words.bar(slide.progress, room)
+    filled, rest = amounts.bar(slide.progress, room)
     return Content.assemble(
         toned(f"{stage} ", tone),
         toned(filled, tone),

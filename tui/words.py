@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import Literal
 
 from appliance.line import DeliveryStatus, Mark, Role, SlideStatus, Stage, State, Verdict
+from tui import amounts
 
 Tone = Literal["good", "bad", "warn", "busy", "quiet", "plain"]
 
@@ -171,10 +172,6 @@ NEXT_STEPS: Mapping[State, str] = MappingProxyType(
 
 TO_COME = Word(text="to come", glyph="○", tone="quiet")
 
-MINUTE_S = 60
-HOUR_S = 3600
-DAY_S = 86400
-SHORT_S = 10
 SHORT_ID_LENGTH = 8
 DIGEST_LENGTH = 12
 LEAST_PROGRESS = 0.05
@@ -206,14 +203,14 @@ def doing(slide: SlideStatus, now: float) -> str:
         case State.HELD | State.ASIDE:
             return STATES[slide.state].text
         case State.DONE:
-            return f"done {age(now - slide.updated_at)}"
+            return f"done {amounts.age(now - slide.updated_at)}"
 
 
 def left(seconds: float) -> str:
     """Say in at most 9 cells how much longer something takes."""
-    if seconds >= HOUR_S:
-        return f"{math.ceil(seconds / HOUR_S)} h left"
-    return f"{duration(math.ceil(seconds) or 1).replace('.0', '')} left"
+    if seconds >= amounts.HOUR_S:
+        return f"{math.ceil(seconds / amounts.HOUR_S)} h left"
+    return f"{amounts.duration(math.ceil(seconds) or 1).replace('.0', '')} left"
 
 
 def doing_until(slide: SlideStatus, seconds: float, room: int) -> str:
@@ -239,7 +236,7 @@ def where(slide: SlideStatus, now: float) -> str:
 
 def _waiting(slide: SlideStatus, now: float) -> str:
     if slide.next_try_at is not None and slide.next_try_at > now:
-        return f"again in {duration(slide.next_try_at - now)}"
+        return f"again in {amounts.duration(slide.next_try_at - now)}"
     if slide.stage is Stage.DELIVER:
         n_done = sum(delivery.state is State.DONE for delivery in slide.deliveries)
         return f"deliver: {n_done} of {len(slide.deliveries)}"
@@ -279,64 +276,3 @@ def short_id(slide_id: str) -> str:
 def short_digests(text: str) -> str:
     """Shorten every SHA-256 in a text to what people can compare."""
     return _DIGEST.sub(lambda found: f"{found[0][:DIGEST_LENGTH]}…", text)
-
-
-def age(seconds: float) -> str:
-    """Say how long ago something was."""
-    if seconds < SHORT_S:
-        return "just now"
-    if seconds < MINUTE_S:
-        return f"{seconds:.0f} s ago"
-    if seconds < HOUR_S:
-        return f"{seconds // MINUTE_S:.0f} min ago"
-    if seconds < DAY_S:
-        return f"{seconds // HOUR_S:.0f} h ago"
-    return f"{seconds // DAY_S:.0f} d ago"
-
-
-def duration(seconds: float) -> str:
-    """Write how long something took: 0.8 s, 12 s, 1:12, 1:02:03."""
-    seconds = max(0.0, seconds)
-    if seconds < SHORT_S:
-        return f"{seconds:.1f} s"
-    if seconds < MINUTE_S:
-        return f"{seconds:.0f} s"
-    minutes, rest = divmod(int(seconds), MINUTE_S)
-    if seconds < HOUR_S:
-        return f"{minutes}:{rest:02d}"
-    hours, minutes = divmod(minutes, MINUTE_S)
-    return f"{hours}:{minutes:02d}:{rest:02d}"
-
-
-def share(part: float) -> str:
-    """Write a share as percent, with a decimal where that says something."""
-    percent = 100 * part
-    return f"{percent:.1f} %" if 0 < percent < SHORT_S else f"{percent:.0f} %"
-
-
-def size(n_bytes: float) -> str:
-    """Write a size with the unit that suits it."""
-    for unit, name in ((10**9, "GB"), (10**6, "MB"), (10**3, "kB")):
-        if n_bytes >= unit:
-            number = n_bytes / unit
-            return f"{number:.1f} {name}" if number < SHORT_S else f"{number:.0f} {name}"
-    return f"{n_bytes:.0f} B"
-
-
-def counted(number: int, word: str) -> str:
-    """Write a number and what it counts: 1 image, 3 images."""
-    return f"{number:,} {word}{'' if number == 1 else 's'}"
-
-
-def gib(n_bytes: float) -> str:
-    """Write a size in GiB."""
-    return f"{n_bytes / 2**30:,.0f} GiB"
-
-
-def bar(part: float, width: int) -> tuple[str, str]:
-    """Draw a bar as (filled, rest), together `width` cells; never empty for more than nothing."""
-    halves = round(min(1.0, max(0.0, part)) * width * 2)
-    if part > 0:
-        halves = max(1, halves)
-    filled = "━" * (halves // 2) + ("╸" if halves % 2 else "")
-    return filled, "─" * (width - len(filled))

@@ -177,9 +177,7 @@ WAYS: dict[str, Way] = {
     "reason": reason,
     "choice": choice,
 }
-SMALL = ("filter", "label", "confirm", "reason", "choice")
-"""They stand over the worklist: looked at in the small terminal alone."""
-DRAWN = [(name, size) for size in SIZES for name in WAYS if size == "80x24" or name not in SMALL]
+DRAWN = [(name, size) for size in SIZES for name in WAYS]
 
 
 @pytest.fixture
@@ -244,16 +242,17 @@ def test_a_screen_looks_as_it_was_looked_at_in_every_theme(
     literal.journal._engine.dispose()
 
 
+@pytest.mark.parametrize("size", SIZES)
 def test_the_first_question_of_the_first_run_looks_as_it_was_looked_at(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
     model = PinnedModel(name="tissue", version="1", folder="bundled:tissue", digest="sha256:0")
     app = SetupApp(Path("coverslip.toml"), (model,))
 
     async def run() -> dict[str, str]:
-        async with app.run_test(size=(80, 24)) as pilot:
+        async with app.run_test(size=SIZES[size]) as pilot:
             await pilot.pause()
             return await draw_each_theme(pilot)
 
-    assert_as_looked_at(asyncio.run(run()), "setup-80x24", tmp_path)
+    assert_as_looked_at(asyncio.run(run()), f"setup-{size}", tmp_path)

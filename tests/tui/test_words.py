@@ -5,7 +5,7 @@ from rich.cells import cell_len
 
 from appliance.attention import Attention
 from appliance.line import Role, SlideStatus, Stage, State, Verdict
-from tui import words
+from tui import amounts, words
 from tui.rows import layout_for, slide_line
 from tui.snapshot import FEW_GROUPS, GROUPS, Snapshot
 from tui.themes import THEMES, next_theme
@@ -68,7 +68,7 @@ def test_a_row_says_the_verdict_in_words(literal_line: Snapshot):
     [(0.84, "0.8 s"), (12.2, "12 s"), (72, "1:12"), (3723, "1:02:03"), (-1, "0.0 s")],
 )
 def test_durations_are_written_for_people(seconds: float, written: str):
-    assert words.duration(seconds) == written
+    assert amounts.duration(seconds) == written
 
 
 @pytest.mark.parametrize(
@@ -76,12 +76,12 @@ def test_durations_are_written_for_people(seconds: float, written: str):
     [(2, "just now"), (42, "42 s ago"), (180, "3 min ago"), (7300, "2 h ago"), (2e5, "2 d ago")],
 )
 def test_ages_are_written_for_people(seconds: float, written: str):
-    assert words.age(seconds) == written
+    assert amounts.age(seconds) == written
 
 
 @pytest.mark.parametrize("part", [0.0, 0.001, 0.333, 0.5, 1.0, 1.7])
 def test_a_bar_fills_its_width_and_shows_whatever_is_more_than_nothing(part: float):
-    filled, rest = words.bar(part, 20)
+    filled, rest = amounts.bar(part, 20)
     assert len(filled) + len(rest) == 20
     assert bool(filled) == (part > 0)
 

@@ -35,7 +35,7 @@ def _daemon(pulse: Pulse, view: View, pause: Pause | None, width: int) -> list[C
     mark = toned("✕ ", "bad") if not alive else toned("● ", "good")
     if alive and pause is not None:
         mark = toned("‖ ", "warn")
-    seen = words.age(view.now - pulse.beat.at) if pulse.beat else "never started"
+    seen = amounts.age(view.now - pulse.beat.at) if pulse.beat else "never started"
     row = Content.assemble(
         mark,
         fitted(Content.styled(pulse.daemon, "bold"), NAME_WIDTH - 1),
@@ -55,14 +55,14 @@ def _daemon(pulse: Pulse, view: View, pause: Pause | None, width: int) -> list[C
 def paused_words(pause: Pause, now: float) -> str:
     """Say who paused a daemon, when and why."""
     because = f": {pause.reason}" if pause.reason else ""
-    return f"paused {words.age(now - pause.at)} by {pause.operator}{because}"
+    return f"paused {amounts.age(now - pause.at)} by {pause.operator}{because}"
 
 
 def _process(told: Told, now: float) -> tuple[Content, ...]:
     up = f"up {amounts.lasting(now - told.started_at)}" if told.started_at else ""
     return (
         fitted(toned(up, "quiet"), UPTIME_WIDTH),
-        fitted(toned(words.size(told.memory_bytes), "quiet"), MEMORY_WIDTH),
+        fitted(toned(amounts.size(told.memory_bytes), "quiet"), MEMORY_WIDTH),
         toned(told.version, "quiet"),
     )
 

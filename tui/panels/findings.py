@@ -9,7 +9,7 @@ from appliance.line import Verdict
 from appliance.settings import VerdictRules
 from appliance.slides.classes import ARTIFACTS, SlideClass
 from appliance.slides.findings import ArtifactArea, Findings, TileResult
-from tui import words
+from tui import amounts, words
 from tui.panels.summary import LABEL_WIDTH, hanging, lines
 from tui.rows import fitted, toned
 from tui.words import Tone
@@ -70,14 +70,14 @@ def _area(
     over = [verdict for verdict, limit in limits.items() if area.share_of_tissue >= limit]
     word = words.VERDICTS[over[-1]] if over else None
     tone: Tone = word.tone if word else "plain" if area.share_of_tissue else "quiet"
-    filled, rest = words.bar(area.share_of_tissue / scale, room)
+    filled, rest = amounts.bar(area.share_of_tissue / scale, room)
     bar = Content.assemble(toned(filled, tone), " " * len(rest))
     for verdict, limit in limits.items():
         if limit <= scale:
             place = min(room - 1, round(limit / scale * room))
             mark = toned(LIMIT_MARKS[verdict], "quiet")
             bar = Content.assemble(bar[:place], mark, bar[place + 1 :])
-    number = f"{words.share(area.share_of_tissue):>7}{area.area_mm2:8.2f} mm²"
+    number = f"{amounts.share(area.share_of_tissue):>7}{area.area_mm2:8.2f} mm²"
     sign = f" {word.glyph}" if word else ""
     return Content.assemble(
         swatch(kind),
@@ -100,7 +100,7 @@ def legend(findings: Findings | None) -> Content:
         return Content("")
     found = [(kind, findings.artifact(kind)) for kind in ARTIFACTS]
     parts = [
-        Content.assemble(swatch(kind), f"{kind.look.words} {words.share(area.share_of_tissue)}")
+        Content.assemble(swatch(kind), f"{kind.look.words} {amounts.share(area.share_of_tissue)}")
         for kind, area in found
         if area.share_of_tissue > 0
     ]
@@ -150,15 +150,15 @@ def _seen(findings: Findings) -> Iterator[Line]:
 
 def _tiles(result: TileResult) -> str:
     """Say what a classifier saw, and whether it is an estimate."""
-    said = f"{result.title} {words.share(result.share_of_tissue)} of the tissue"
+    said = f"{result.title} {amounts.share(result.share_of_tissue)} of the tissue"
     remote = result.remote
     if remote is None:
         highest = f"{result.highest:.2f}, counted from {result.threshold:g}"
         return f"{said}, {result.area_mm2:.2f} mm²; the surest tile {highest}"
     if remote.low is None or remote.high is None:
         return said
-    between = f"{words.share(remote.low)} to {words.share(remote.high)}"
-    return f"{said}, an estimate ({between}) from {words.share(remote.seen_share)} of it"
+    between = f"{amounts.share(remote.low)} to {amounts.share(remote.high)}"
+    return f"{said}, an estimate ({between}) from {amounts.share(remote.seen_share)} of it"
 
 
 def _ran(findings: Findings) -> Iterator[Line]:

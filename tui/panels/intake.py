@@ -43,12 +43,11 @@ def _scanner(
 ) -> Content:
     mark = toned("↓ ", "busy") if open_ones else toned("  ", "quiet")
     last = contact.last_at if contact else None
-    seen = f"last {words.age(view.now - last)}" if last else "nothing yet"
+    seen = f"last {amounts.age(view.now - last)}" if last else "nothing yet"
     came = ""
     if contact and contact.n_objects:
-        came = (
-            f"{words.counted(contact.n_objects, 'object')}, {words.size(contact.n_bytes)} in 24 h"
-        )
+        objects = amounts.counted(contact.n_objects, "object")
+        came = f"{objects}, {amounts.size(contact.n_bytes)} in 24 h"
     return Content.assemble(
         mark,
         fitted(Content.styled(name, "bold"), NAME_WIDTH - 2),
@@ -60,11 +59,11 @@ def _scanner(
 
 def _association(one: OpenAssociation, view: View) -> Content:
     speed = view.system.speeds.get(one.name) if view.system else None
-    took = words.duration(view.now - one.since)
+    took = amounts.duration(view.now - one.since)
     return Content.assemble(
         "    ",
         toned(f"transfer {one.name[:SHORT_NAME]}", "quiet"),
-        f"  {words.size(one.n_bytes)} in {took}",
+        f"  {amounts.size(one.n_bytes)} in {took}",
         toned(f"  {amounts.speed(speed)}" if speed is not None else "", "busy"),
     )
 
@@ -77,6 +76,8 @@ def _commitments(found: OpenCommitments, now: float) -> tuple[str, words.Tone]:
         parts.append(f"{found.undecided} not decided")
     if found.unanswered:
         parts.append(f"{found.unanswered} decided, whose answer no scanner has taken")
-    oldest = f"; the oldest was asked {words.age(now - found.oldest_at)}" if found.oldest_at else ""
-    asked = words.counted(found.undecided + found.unanswered, "request")
+    oldest = (
+        f"; the oldest was asked {amounts.age(now - found.oldest_at)}" if found.oldest_at else ""
+    )
+    asked = amounts.counted(found.undecided + found.unanswered, "request")
     return f"Storage commitment: {asked} open ({', '.join(parts)}){oldest}.", "plain"

@@ -27,7 +27,7 @@ def queues(view: View, width: int) -> Content:
     room = max(6, min(LONGEST_BAR, width - LABEL_WIDTH - COUNT_WIDTH))
     parts = []
     for stage in Stage:
-        filled, rest = words.bar(_queued(counts[stage]) / most, room)
+        filled, rest = amounts.bar(_queued(counts[stage]) / most, room)
         parts.append(
             Content.assemble(
                 fitted(Content(words.STAGES[stage]), LABEL_WIDTH),

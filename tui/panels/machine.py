@@ -31,7 +31,7 @@ def disk(view: View, width: int) -> Content:
     if free_gib < storage.soft_free_gib:
         tone = "bad" if free_gib < storage.hard_free_gib else "warn"
     used = 1 - found.free_bytes / max(1, found.total_bytes)
-    filled, rest = words.bar(used, max(10, min(40, width - 12)))
+    filled, rest = amounts.bar(used, max(10, min(40, width - 12)))
     limits = (
         f"Below {storage.soft_free_gib:g} GiB new transfers are put off, below "
         f"{storage.hard_free_gib:g} GiB nothing is taken."
@@ -40,11 +40,11 @@ def disk(view: View, width: int) -> Content:
     return lines(
         [
             Content.assemble(
-                toned(filled, tone), toned(rest, "quiet"), f"  {words.share(used)} used"
+                toned(filled, tone), toned(rest, "quiet"), f"  {amounts.share(used)} used"
             ),
             Content.assemble(
-                toned(words.gib(found.free_bytes), tone, bold=True),
-                f" free of {words.gib(found.total_bytes)}",
+                toned(amounts.gib(found.free_bytes), tone, bold=True),
+                f" free of {amounts.gib(found.total_bytes)}",
             ),
             hanging(Content(""), forecast_sentence(expected), width),
             hanging(Content(""), limits, width).stylize(words.TONES["quiet"]),
@@ -60,7 +60,7 @@ def forecast_sentence(expected: Forecast | None) -> str:
         return "It is not filling."
     if expected.full_in_s <= 0:
         return "It is full."
-    fills = f"It fills by {words.size(expected.bytes_a_day)} a day"
+    fills = f"It fills by {amounts.size(expected.bytes_a_day)} a day"
     return f"{fills}: full in {amounts.about(expected.full_in_s)}."
 
 
@@ -73,9 +73,9 @@ def machine(view: View, width: int) -> Content:
 
 
 def _machine(found: Machine, width: int) -> list[Content]:
-    cores = words.counted(found.n_cores, "core")
+    cores = amounts.counted(found.n_cores, "core")
     used = found.memory_used_bytes / max(1, found.memory_total_bytes)
-    memory = f"{words.gib(found.memory_used_bytes)} of {words.gib(found.memory_total_bytes)}"
+    memory = f"{amounts.gib(found.memory_used_bytes)} of {amounts.gib(found.memory_total_bytes)}"
     return [
         _gauge("cores", found.busy_share, f"of {cores}", width),
         _gauge("memory", used, memory, width),
@@ -87,9 +87,9 @@ def _computing(found: Computing | None, width: int) -> list[Content]:
         return []
     parts = []
     for gpu in found.gpus:
-        memory = f"{words.gib(gpu.memory_used_bytes)} of {words.gib(gpu.memory_total_bytes)}"
+        memory = f"{amounts.gib(gpu.memory_used_bytes)} of {amounts.gib(gpu.memory_total_bytes)}"
         parts.append(_gauge("GPU", gpu.busy_share, f"{gpu.name}, {memory}", width))
-    workers = words.counted(found.workers, "worker")
+    workers = amounts.counted(found.workers, "worker")
     device = DEVICES.get(found.device, found.device)
     sentence = f"Models run on {device}: {found.runtime}, {workers}."
     return [*parts, hanging(Content(""), sentence, width).stylize(words.TONES["quiet"])]
@@ -99,7 +99,7 @@ def _gauge(label: str, part: float | None, text: str, width: int) -> Content:
     if part is None:
         return Content.assemble(fitted(Content(label), LABEL_WIDTH), toned(text, "quiet"))
     room = max(8, min(LONGEST_BAR, width - LABEL_WIDTH - 7 - len(text) - 2))
-    filled, rest = words.bar(part, room)
+    filled, rest = amounts.bar(part, room)
     tone: Tone = "warn" if part >= BUSY_SHARE else "busy"
     return Content.assemble(
         fitted(Content(label), LABEL_WIDTH),

@@ -4,7 +4,7 @@ from textual.content import Content
 
 from appliance.facts import ArchiveQueue, Facts, Probe
 from appliance.settings import Route
-from tui import words
+from tui import amounts, words
 from tui.health import RouteState, route_states
 from tui.panels.daemons import paused_words
 from tui.panels.machine import NOT_KNOWN
@@ -37,7 +37,7 @@ def _route(state: RouteState, facts: Facts, view: View, width: int) -> list[Cont
     queue = facts.archive or facts.route
     tried = queue.next_try_at if queue else None
     if tried is not None and tried > view.now:
-        parts.append(_below(f"tried again in {words.duration(tried - view.now)}", width, "quiet"))
+        parts.append(_below(f"tried again in {amounts.duration(tried - view.now)}", width, "quiet"))
     if state.pause is not None:
         parts.append(_below(f"‖ {paused_words(state.pause, view.now)}", width, "warn"))
     if error := (queue.error if queue else state.error):
@@ -55,15 +55,15 @@ def _way(route: Route) -> str:
 
 
 def _parcels(state: RouteState, now: float) -> Content:
-    last = f" ({words.age(now - state.last_at)})" if state.last_at else ""
+    last = f" ({amounts.age(now - state.last_at)})" if state.last_at else ""
     refused = toned(f"{state.refused} refused", "bad" if state.refused else "quiet")
     counts = f"{state.arrived} arrived{last} · {state.waiting} waiting · "
     return Content.assemble(" " * NAME_WIDTH, toned(counts, "quiet"), refused)
 
 
 def _archive(queue: ArchiveQueue) -> Content:
-    waiting = words.counted(queue.waiting, "object")
-    room = f" ({words.size(queue.waiting_bytes)})" if queue.waiting else ""
+    waiting = amounts.counted(queue.waiting, "object")
+    room = f" ({amounts.size(queue.waiting_bytes)})" if queue.waiting else ""
     refused = toned(f"{queue.refused} refused", "bad" if queue.refused else "quiet")
     counts = f"{waiting}{room} waiting · {queue.unconfirmed} unconfirmed · "
     return Content.assemble(" " * NAME_WIDTH, toned(counts, "quiet"), refused)
@@ -72,7 +72,7 @@ def _archive(queue: ArchiveQueue) -> Content:
 def _probe(probe: Probe, now: float, width: int) -> Content:
     glyph = "✓" if probe.well else "✕"
     took = f" in {1000 * probe.took_s:.0f} ms" if probe.well else ""
-    text = f"{glyph} probe {words.age(now - probe.at)}: {probe.words}{took}"
+    text = f"{glyph} probe {amounts.age(now - probe.at)}: {probe.words}{took}"
     return _below(text, width, "good" if probe.well else "bad")
 
 

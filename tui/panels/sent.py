@@ -8,7 +8,7 @@ from textual.content import Content
 
 from appliance.line import DeliveryStatus, Event, SlideStatus, Stage
 from appliance.settings import Route
-from tui import policy_words, words
+from tui import amounts, policy_words, words
 from tui.panels.past import DAY_AND_CLOCK, local
 from tui.panels.summary import LABEL_WIDTH, hanging, lines
 from tui.rows import fitted, toned
@@ -110,7 +110,7 @@ def _state(delivery: DeliveryStatus, now: float) -> Content:
         " ",
         fitted(Content.styled(delivery.route, "bold"), LABEL_WIDTH),
         toned(f"{word.text} ", word.tone),
-        toned(f"{words.kind(delivery)} · {words.age(now - delivery.updated_at)}{tries}", "quiet"),
+        toned(f"{words.kind(delivery)} · {amounts.age(now - delivery.updated_at)}{tries}", "quiet"),
     )
 
 
@@ -123,6 +123,6 @@ def _load(text: str) -> str:
     if found is None:
         return ""
     recipient, tiles, files, n_bytes = found.groups()
-    counts = [words.counted(int(tiles), "tile")] if tiles else []
-    counts += [words.counted(int(files), "file"), words.size(int(n_bytes))]
+    counts = [amounts.counted(int(tiles), "tile")] if tiles else []
+    counts += [amounts.counted(int(files), "file"), amounts.size(int(n_bytes))]
     return f"to {recipient}: {', '.join(counts)}"

@@ -3,10 +3,10 @@
 from textual.content import Content
 
 from appliance.settings.mistakes import Mistake
+from tui.amounts import counted
 from tui.panels.summary import hanging, lines
 from tui.rows import fitted, toned
 from tui.settings_file import Shown
-from tui.words import counted
 
 NUMBER_WIDTH = 5
 MARK = "✕"

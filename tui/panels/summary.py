@@ -7,7 +7,7 @@ from types import MappingProxyType
 from textual.content import Content
 
 from appliance.line import DeliveryStatus, Mark, SlideStatus, State
-from tui import words
+from tui import amounts, words
 from tui.rows import fitted, stage_line, toned
 from tui.words import Tone
 
@@ -48,7 +48,7 @@ def marked(mark: Mark, ago_s: float) -> Content:
     """Say what a technician noted about the verdict."""
     word = words.MARKS[mark]
     what = f"{word.glyph} {MARKED[mark]}"
-    return toned(f"{what} {words.age(ago_s)}", word.tone)
+    return toned(f"{what} {amounts.age(ago_s)}", word.tone)
 
 
 def where(slide: SlideStatus, now: float) -> Content:
@@ -98,7 +98,7 @@ def summary(
 def facts(slide: SlideStatus, now: float) -> Content:
     """Say where a slide comes from and what it is called inside."""
     revision = f" · revision {slide.revision}" if slide.revision > 1 else ""
-    came = words.age(now - slide.created_at)
+    came = amounts.age(now - slide.created_at)
     text = f"from {slide.scanner}, {came}{revision} · id {words.short_id(slide.slide_id)}"
     return toned(text, "quiet")
 

@@ -3,7 +3,7 @@
 from textual.content import Content
 
 from appliance.line import Stage, State
-from tui import words
+from tui import amounts, words
 from tui.panels.summary import LABEL_WIDTH, lines
 from tui.rows import fitted, toned
 from tui.story import Span, Story
@@ -23,10 +23,10 @@ def timeline(story: Story, *, now: float, width: int) -> Content:
     status = story.status
     left_s = words.seconds_left(status, now)
     if left_s is not None:
-        stage, share = words.STAGES[status.stage], words.share(status.progress)
+        stage, share = words.STAGES[status.stage], amounts.share(status.progress)
         parts.append(toned(f"{stage} {share}, about {words.left(left_s)}.", "busy"))
     if status.verdict_at is not None:
-        took = words.duration(status.verdict_at - status.last_byte_at)
+        took = amounts.duration(status.verdict_at - status.last_byte_at)
         parts.append(toned(f"Verdict {took} after the last byte.", "quiet"))
     return lines(parts)
 
@@ -39,7 +39,7 @@ def _span_line(
     ended = span.ended_at if span.ended_at is not None else now
     left = min(room - 1, int((span.began_at - first) / whole_s * room))
     length = max(1, min(room - left, round((ended - span.began_at) / whole_s * room)))
-    took = words.duration(ended - span.began_at)
+    took = amounts.duration(ended - span.began_at)
     if span.ended_at is None and not open_now:
         took = word.text
     name = words.STAGES[Stage(span.name)] if span.name in list(Stage) else span.name

@@ -5,7 +5,7 @@ from itertools import groupby
 
 from textual.content import Content
 
-from tui import words
+from tui import amounts
 from tui.label import VERDICTS
 from tui.panels.summary import labelled, lines
 from tui.rows import fitted, toned
@@ -28,7 +28,7 @@ def images(told: ImagesTold | str | None, *, width: int) -> Content:
     if isinstance(told, str):
         return toned(told, "quiet")
     encodings = ", ".join(dict.fromkeys(one.encoding for one in told.images))
-    whole = f"{words.counted(told.n_objects, 'object')}, {words.size(told.n_bytes)}"
+    whole = f"{amounts.counted(told.n_objects, 'object')}, {amounts.size(told.n_bytes)}"
     return lines(
         [
             labelled("received", f"{whole}; {encodings}", width),
@@ -60,7 +60,7 @@ def _levels(found: Iterable[ImageTold]) -> Iterator[Content]:
             fitted(toned(place, "quiet"), PLACE_WIDTH),
             f"{one.columns:,} x {one.rows:,}".rjust(PIXELS_WIDTH),
             toned(spacing.rjust(SPACING_WIDTH), "plain"),
-            toned(words.size(one.n_bytes).rjust(SIZE_WIDTH + 1) + parts, "quiet"),
+            toned(amounts.size(one.n_bytes).rjust(SIZE_WIDTH + 1) + parts, "quiet"),
         )
 
 
@@ -86,13 +86,13 @@ def _deid_rows(told: DeidTold) -> Iterator[tuple[str, str]]:
         why = _why([one for one in told.reasons if one.kind == kind])
         if why:
             yield f"  {kind}", why
-    yield "searched", f"{words.counted(told.n_sought, 'value')} of the original: none was found"
+    yield "searched", f"{amounts.counted(told.n_sought, 'value')} of the original: none was found"
     for count, why in told.not_sought:
         yield "  not", f"{count:,} {why}"
-    yield "judged", f"{words.counted(told.n_judged, 'value')} of what was written, all good"
+    yield "judged", f"{amounts.counted(told.n_judged, 'value')} of what was written, all good"
     if told.n_pictures_read:
-        read = f"text looked for in {words.counted(told.n_pictures_read, 'picture')}"
-        yield "pixels", f"{read}, {words.counted(told.n_painted, 'place')} painted over"
+        read = f"text looked for in {amounts.counted(told.n_pictures_read, 'picture')}"
+        yield "pixels", f"{read}, {amounts.counted(told.n_painted, 'place')} painted over"
     if told.label:
         yield "label", VERDICTS.get(told.label, told.label)
     yield "rules", f"{told.profile}; pseudonyms by key {told.key_id}"

@@ -72,7 +72,7 @@ def _model(model: LoadedModel) -> Content:
 
 def _key(key: KeyAge, now: float) -> Content:
     age = f"{amounts.lasting(now - key.since)} old" if key.since else "age not known"
-    more = f", {words.counted(key.n_earlier, 'earlier key')} too" if key.n_earlier else ""
+    more = f", {amounts.counted(key.n_earlier, 'earlier key')} too" if key.n_earlier else ""
     return Content.assemble(
         fitted(Content.styled(key.name, "bold"), LABEL_WIDTH),
         fitted(Content(key.key_id), KEY_WIDTH),

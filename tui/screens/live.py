@@ -15,6 +15,7 @@ from textual.widgets import Input
 from textual.worker import Worker, WorkerState
 
 from appliance.errors import ApplianceError
+from tui.amounts import counted
 from tui.rows import toned
 from tui.screens.base import LineScreen
 from tui.view import View
@@ -22,7 +23,6 @@ from tui.widgets.card import Card, Words
 from tui.widgets.field import Field
 from tui.widgets.line_list import LineList
 from tui.widgets.slide_list import SlideList
-from tui.words import counted
 
 MOST_KEPT = 5000
 START_AGAIN_S = 2.0

@@ -4,7 +4,7 @@ from textual.content import Content
 
 from appliance.attention import Attention
 from appliance.line import DAEMONS, Stage
-from tui import words
+from tui import amounts, words
 from tui.health import Alarm, pulses
 from tui.rows import toned
 from tui.snapshot import GROUPS
@@ -105,5 +105,5 @@ def _machine(view: View) -> list[Content]:
     tone: words.Tone = "quiet" if n_alive == len(found) else "bad"
     return [
         toned(f"{n_alive}/{len(found)} daemons", tone),
-        toned(f"{words.gib(view.snapshot.disk.free_bytes)} free", "quiet"),
+        toned(f"{amounts.gib(view.snapshot.disk.free_bytes)} free", "quiet"),
     ]

@@ -7,7 +7,7 @@ from pathlib import Path
 from appliance.settings import check
 from appliance.settings.mistakes import Mistake
 from appliance.settings.sentences import did_you_mean
-from tui import words
+from tui import amounts
 from tui.wizard import disk, document, proof
 from tui.wizard import questions as ask
 from tui.wizard.document import PinnedModel
@@ -94,7 +94,7 @@ def facts(
                 return (f"It is there already, and will be kept as {kept(path, now)}.",)
         case "storage":
             free, total = disk.room(Path(answers[ask.ROOT]))
-            return (f"{words.gib(free)} of {words.gib(total)} are free there.",)
+            return (f"{amounts.gib(free)} of {amounts.gib(total)} are free there.",)
         case "node":
             where = answers[ask.HOST], answers[ask.PORT]
             return () if proof.is_free(*where) else (IN_USE,)
