@@ -17,7 +17,9 @@ class Words(Static):
         """Show this, unless it is shown already."""
         shown = self.content
         if not (isinstance(shown, Content) and shown.is_same(content)):
-            self.update(content)
+            height = self.styles.height
+            # What is as high as ever needs no new place, and neither does all that is around it.
+            self.update(content, layout=height is None or height.is_auto)
 
 
 class Card(Words):
