@@ -1,7 +1,9 @@
 import queue
+import sqlite3
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -84,6 +86,32 @@ def test_a_journal_that_was_replaced_is_read_anew(
     (tmp_path / "journal").rename(tmp_path / "journal-before")
     open_journal(settings).add_slide("new", scanner="a", last_byte_at=1.0)
     listen[0].wait_for("new")
+
+
+def test_a_journal_that_another_process_has_locked_is_shown_all_the_same(
+    settings: Settings, journal: Journal, listen: list[Listener], tmp_path: Path
+):
+    journal.add_slide("there", scanner="a", last_byte_at=1.0)
+    with closing(sqlite3.connect(tmp_path / "journal" / "journal.db")) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        other.execute("UPDATE slide SET words = 'never said'")
+        listen.append(Listener(settings))
+        snapshot = listen[0].wait_for("there")
+        other.rollback()
+    assert snapshot.slides[0].words == "receiving"
+
+
+def test_a_journal_that_is_no_database_is_a_plain_word_until_it_is_one_again(
+    settings: Settings, listen: list[Listener], tmp_path: Path
+):
+    (tmp_path / "journal").mkdir()
+    (tmp_path / "journal" / "journal.db").write_bytes(b"no database at all" * 300)
+    listen.append(Listener(settings))
+    message = listen[0].messages.get(timeout=LIMIT_S)
+    assert isinstance(message, JournalLost)
+    (tmp_path / "journal").rename(tmp_path / "journal-before")
+    open_journal(settings).add_slide("again", scanner="a", last_byte_at=1.0)
+    listen[0].wait_for("again")
 
 
 def test_only_the_newest_snapshot_survives_in_the_queue():
