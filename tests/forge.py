@@ -125,10 +125,11 @@ class Forge:
 
 
 class ForgedSupervisor(Supervisor):
-    """A supervisor whose daemons are forked."""
+    """A supervisor whose daemons are forked; what they say lies beside the settings."""
 
     def _spawn(self, arguments: Sequence[str]) -> Any:
-        return forge().start(["--settings", str(self.settings_file), *arguments])
+        said = self.settings_file.with_suffix(".said")
+        return forge().start(["--settings", str(self.settings_file), *arguments], output=said)
 
 
 @cache
