@@ -6,14 +6,12 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, ExceptionContext, create_engine, event, text
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DatabaseError, OperationalError
+from sqlalchemy.exc import OperationalError
 
 from appliance.errors import ApplianceError, ConfigError, IdentityDoubt, StorageFull, TransientError
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 BUSY_TIMEOUT_MS = 10_000
-_NO_DATABASE = ("not a database", "malformed")
-"""What SQLite says of a file that is none, or is damaged."""
 READ_ONLY = "coverslip_read_only"
 """Execution option of an engine whose connections only read, and so never take the write lock."""
 
@@ -73,13 +71,10 @@ def _upgrade(engine: Engine, store: str) -> None:
         from appliance.stores.upgrade import upgrade
 
         upgrade(engine, store=store, migrations=MIGRATIONS)
-    except DatabaseError as error:
-        said = str(error.orig)
-        if "locked" in said:
+    except OperationalError as error:
+        if "locked" in str(error.orig):
             raise TransientError(f"The {store} database does not answer.") from error
-        if isinstance(error, OperationalError) or any(words in said for words in _NO_DATABASE):
-            raise ConfigError(f"The {store} database cannot be opened.") from error
-        raise
+        raise ConfigError(f"The {store} database cannot be opened.") from error
 
 
 def newest_revision(store: str) -> str:

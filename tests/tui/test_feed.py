@@ -101,19 +101,6 @@ def test_a_journal_that_another_process_has_locked_is_shown_all_the_same(
     assert snapshot.slides[0].words == "receiving"
 
 
-def test_a_journal_that_is_no_database_is_a_plain_word_until_it_is_one_again(
-    settings: Settings, listen: list[Listener], tmp_path: Path
-):
-    (tmp_path / "journal").mkdir()
-    (tmp_path / "journal" / "journal.db").write_bytes(b"no database at all" * 300)
-    listen.append(Listener(settings))
-    message = listen[0].messages.get(timeout=LIMIT_S)
-    assert isinstance(message, JournalLost)
-    (tmp_path / "journal").rename(tmp_path / "journal-before")
-    open_journal(settings).add_slide("again", scanner="a", last_byte_at=1.0)
-    listen[0].wait_for("again")
-
-
 def test_only_the_newest_snapshot_survives_in_the_queue():
     old, new = (JournalChanged(Snapshot(at=at)) for at in (1.0, 2.0))
     assert new.can_replace(old)
